@@ -1,0 +1,3 @@
+//! pli: the Matrix command-line client of Pli.
+
+fn main() {}

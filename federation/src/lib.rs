@@ -1,0 +1,1 @@
+//! What one Matrix server says to another, without I/O of its own.

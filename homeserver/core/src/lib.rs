@@ -1,0 +1,1 @@
+//! All decisions of the Pli homeserver; no HTTP, no backend.

@@ -1,0 +1,3 @@
+//! The Pli homeserver: a Matrix server for public administrations.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One narrow store trait over bytes: memory and sled.

@@ -1,0 +1,1 @@
+//! The vocabulary of Pli: pure data, no I/O.
