@@ -1,1 +1,15 @@
-//! All decisions of the Pli homeserver; no HTTP, no backend.
+//! All decisions of the Pli homeserver. No HTTP, no backend; the clock and the random generator are
+//! parameters.
+//!
+//! Each area is a small struct that holds what it needs and is cheap to clone; there is no bag of all
+//! services. A handler of the api makes one call into one of them.
+
+pub mod clock;
+pub mod error;
+pub mod numbers;
+pub mod random;
+
+pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
+pub use error::{Error, Result};
+pub use numbers::Numbers;
+pub use random::Random;

@@ -1,0 +1,185 @@
+//! The core's error: one variant per decision. The api turns it into a Matrix error in one table.
+
+use pli_store::StoreError;
+use ruma::api::client::uiaa::UiaaInfo;
+
+/// The result of a decision.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something was not done. The text is for the person or the client's developer; it holds no
+/// internal detail. Names follow the errcodes of the specification ("Standard error response").
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The action is not allowed (`M_FORBIDDEN`).
+    #[error("{0}")]
+    Forbidden(String),
+    /// Guests may not do this (`M_GUEST_ACCESS_FORBIDDEN`).
+    #[error("{0}")]
+    GuestAccessForbidden(String),
+    /// There is no such thing, or it is hidden (`M_NOT_FOUND`).
+    #[error("{0}")]
+    NotFound(String),
+    /// No access token was given (`M_MISSING_TOKEN`).
+    #[error("Missing access token")]
+    MissingToken,
+    /// The access token is not known (any more) (`M_UNKNOWN_TOKEN`).
+    #[error("Unknown access token")]
+    UnknownToken {
+        /// The client may keep its data and log in again.
+        soft_logout: bool,
+    },
+    /// The body is not what the endpoint takes (`M_BAD_JSON`).
+    #[error("{0}")]
+    BadJson(String),
+    /// The body is no JSON (`M_NOT_JSON`).
+    #[error("{0}")]
+    NotJson(String),
+    /// A parameter is missing (`M_MISSING_PARAM`).
+    #[error("{0}")]
+    MissingParam(String),
+    /// A parameter has a wrong value (`M_INVALID_PARAM`).
+    #[error("{0}")]
+    InvalidParam(String),
+    /// The server does not know the request (`M_UNRECOGNIZED`, 404).
+    #[error("Unrecognized request")]
+    Unrecognized,
+    /// The body, event or file is too large (`M_TOO_LARGE`).
+    #[error("{0}")]
+    TooLarge(String),
+    /// Too many requests (`M_LIMIT_EXCEEDED`).
+    #[error("Too many requests")]
+    LimitExceeded {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The user name is taken (`M_USER_IN_USE`).
+    #[error("{0}")]
+    UserInUse(String),
+    /// The user name is not valid (`M_INVALID_USERNAME`).
+    #[error("{0}")]
+    InvalidUsername(String),
+    /// The name belongs to an application service (`M_EXCLUSIVE`).
+    #[error("{0}")]
+    Exclusive(String),
+    /// The alias is taken (`M_ROOM_IN_USE`).
+    #[error("{0}")]
+    RoomInUse(String),
+    /// The initial state of a room is not valid (`M_INVALID_ROOM_STATE`).
+    #[error("{0}")]
+    InvalidRoomState(String),
+    /// The server does not support the room version (`M_UNSUPPORTED_ROOM_VERSION`).
+    #[error("{0}")]
+    UnsupportedRoomVersion(String),
+    /// The caller does not support the room's version (`M_INCOMPATIBLE_ROOM_VERSION`).
+    #[error("{message}")]
+    IncompatibleRoomVersion {
+        /// The text.
+        message: String,
+        /// The room's version.
+        room_version: String,
+    },
+    /// The room's state does not allow it (`M_BAD_STATE`).
+    #[error("{0}")]
+    BadState(String),
+    /// An alias does not point to the room (`M_BAD_ALIAS`).
+    #[error("{0}")]
+    BadAlias(String),
+    /// The e-mail address may not be used here (`M_THREEPID_DENIED`).
+    #[error("{0}")]
+    ThreepidDenied(String),
+    /// The e-mail address is used already (`M_THREEPID_IN_USE`).
+    #[error("{0}")]
+    ThreepidInUse(String),
+    /// The e-mail address belongs to no account (`M_THREEPID_NOT_FOUND`).
+    #[error("{0}")]
+    ThreepidNotFound(String),
+    /// The proof of the e-mail address is not valid (`M_THREEPID_AUTH_FAILED`).
+    #[error("{0}")]
+    ThreepidAuthFailed(String),
+    /// A validation session or its secret is not known (`M_NO_VALID_SESSION`).
+    #[error("{0}")]
+    NoValidSession(String),
+    /// The session has expired (`M_SESSION_EXPIRED`).
+    #[error("{0}")]
+    SessionExpired(String),
+    /// The password is too weak (`M_WEAK_PASSWORD` or one of MSC2000's errcodes, given as `errcode`).
+    #[error("{message}")]
+    WeakPassword {
+        /// `M_WEAK_PASSWORD`, `M_PASSWORD_TOO_SHORT`, …
+        errcode: &'static str,
+        /// The text.
+        message: String,
+    },
+    /// The account is deactivated (`M_USER_DEACTIVATED`).
+    #[error("This account has been deactivated")]
+    UserDeactivated,
+    /// The account is locked by an admin (`M_USER_LOCKED`).
+    #[error("This account has been locked")]
+    UserLocked,
+    /// The account is suspended (`M_USER_SUSPENDED`).
+    #[error("This account has been suspended")]
+    UserSuspended,
+    /// The version of a key backup is not the current one (`M_WRONG_ROOM_KEYS_VERSION`).
+    #[error("Wrong backup version")]
+    WrongRoomKeysVersion {
+        /// The current version.
+        current_version: String,
+    },
+    /// The same annotation exists already (`M_DUPLICATE_ANNOTATION`).
+    #[error("{0}")]
+    DuplicateAnnotation(String),
+    /// No server can authorize a restricted join (`M_UNABLE_TO_AUTHORISE_JOIN`).
+    #[error("{0}")]
+    UnableToAuthorizeJoin(String),
+    /// Media of this id exists already (`M_CANNOT_OVERWRITE_MEDIA`).
+    #[error("{0}")]
+    CannotOverwriteMedia(String),
+    /// Media of this id is not uploaded yet (`M_NOT_YET_UPLOADED`).
+    #[error("{0}")]
+    NotYetUploaded(String),
+    /// A sliding-sync position is not known (`M_UNKNOWN_POS`).
+    #[error("Unknown position")]
+    UnknownPos,
+    /// A signature is not valid (`M_INVALID_SIGNATURE`).
+    #[error("{0}")]
+    InvalidSignature(String),
+    /// The user must do one more step (401 with user-interactive authentication data).
+    #[error("User-interactive authentication required")]
+    Uia(Box<UiaaInfo>),
+    /// The store failed. Reads may go on; nothing was half-written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something that must not happen. The text goes to the log, not to the client.
+    #[error("internal error: {0}")]
+    Bug(String),
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $variant:ident),+ $(,)?) => {
+        impl Error {$(
+            $(#[$doc])*
+            pub fn $name(text: impl Into<String>) -> Self {
+                Self::$variant(text.into())
+            }
+        )+}
+    };
+}
+
+constructors! {
+    /// [`Self::Forbidden`] with this text.
+    forbidden => Forbidden,
+    /// [`Self::NotFound`] with this text.
+    not_found => NotFound,
+    /// [`Self::InvalidParam`] with this text.
+    invalid_param => InvalidParam,
+    /// [`Self::MissingParam`] with this text.
+    missing_param => MissingParam,
+    /// [`Self::BadJson`] with this text.
+    bad_json => BadJson,
+    /// [`Self::TooLarge`] with this text.
+    too_large => TooLarge,
+    /// [`Self::BadState`] with this text.
+    bad_state => BadState,
+    /// [`Self::Bug`] with this text.
+    bug => Bug,
+}

@@ -1,0 +1,157 @@
+//! The typed store that the core holds.
+
+use std::{future::Future, sync::Arc};
+
+use pli_schema::{Key, Position, Record, Topic};
+use tokio::sync::broadcast;
+
+use crate::{Backend, Row, Scan, StoreError, Tx, memory::Memory};
+
+/// How often a transaction is run again when others overtake it.
+const TRIES: usize = 64;
+
+/// A record with the position of the commit that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored<R> {
+    /// The commit.
+    pub position: Position,
+    /// The record.
+    pub record: R,
+}
+
+/// A commit that is durable, as told to subscribers, in order of position.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its position.
+    pub position: Position,
+    /// What it is about.
+    pub topics: Arc<[Topic]>,
+}
+
+/// The store. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Backend,
+}
+
+impl Store {
+    /// A store on a backend.
+    #[must_use]
+    pub const fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+
+    /// An empty store in memory, for tests.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(Backend::Memory(Memory::default()))
+    }
+
+    /// The record under a key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the backend fails or the record is damaged.
+    pub async fn get<K: Key>(&self, key: &K) -> Result<Option<K::Record>, StoreError> {
+        Ok(self.get_stored(key).await?.map(|stored| stored.record))
+    }
+
+    /// The record under a key, with the position of the commit that wrote it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the backend fails or the record is damaged.
+    pub async fn get_stored<K: Key>(
+        &self,
+        key: &K,
+    ) -> Result<Option<Stored<K::Record>>, StoreError> {
+        let Some(value) = self.backend.get(&key.encode().bytes).await? else {
+            return Ok(None);
+        };
+        let record = K::Record::decode(&value.record)?;
+        Ok(Some(Stored { position: value.position, record }))
+    }
+
+    /// The records under several keys, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the backend fails or a record is damaged.
+    pub async fn get_many<K: Key>(&self, keys: &[K]) -> Result<Vec<Option<K::Record>>, StoreError> {
+        let mut out = Vec::with_capacity(keys.len());
+        for key in keys {
+            out.push(self.get(key).await?);
+        }
+        Ok(out)
+    }
+
+    /// The rows of a scan.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the backend fails or a row is damaged.
+    pub async fn scan<K: Key>(&self, scan: &Scan<K>) -> Result<Vec<Row<K>>, StoreError> {
+        let rows = self.backend.scan(scan.raw()).await?;
+        rows.into_iter()
+            .map(|(key, value)| {
+                Ok(Row {
+                    key: K::decode(&key)?,
+                    position: value.position,
+                    record: K::Record::decode(&value.record)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Runs a transaction: the closure reads and writes through its [`Tx`]; then everything it wrote
+    /// becomes durable as one batch, provided that nothing it read has changed, else the closure runs
+    /// again. So the closure must have no effect but through its `Tx`. Returns once the batch is on
+    /// disk.
+    ///
+    /// # Errors
+    /// Those of the closure (nothing is written then), and [`StoreError`] as `E`.
+    pub async fn write<T, E, F, Fut>(&self, f: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<StoreError>,
+    {
+        self.write_at(f).await.map(|(value, _)| value)
+    }
+
+    /// As [`Self::write`], also with the position of the commit (the current one if nothing was
+    /// written).
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn write_at<T, E, F, Fut>(&self, f: F) -> Result<(T, Position), E>
+    where
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<StoreError>,
+    {
+        for _ in 0..TRIES {
+            let tx = Tx::new(self.backend.clone());
+            let value = f(tx.clone()).await?;
+            let Some(batch) = tx.take_batch() else {
+                return Ok((value, self.position()));
+            };
+            match self.backend.commit(batch).await {
+                Ok(position) => return Ok((value, position)),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// The position of the newest durable commit. A stream read up to here misses nothing older.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.backend.position()
+    }
+
+    /// The feed of commits from now on, in order. A subscriber that lags is told so
+    /// ([`broadcast::error::RecvError::Lagged`]) and must then look at everything: the feed wakes, the
+    /// store tells. Subscribe first, then sample, then wait.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Committed> {
+        self.backend.subscribe()
+    }
+}

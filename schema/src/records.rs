@@ -1,0 +1,4 @@
+//! The records of each area with their keys, one file per area.
+
+pub mod meta;
+pub mod rooms;

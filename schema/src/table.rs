@@ -1,0 +1,115 @@
+//! The tables of the store, and the macro that declares them.
+
+/// Declares a table: the key's fields in order, and the record.
+///
+/// ```
+/// pli_schema::table! {
+///     /// Which number a room has.
+///     Meta: pub struct ExampleKey { name: String } => u64;
+/// }
+/// ```
+#[macro_export]
+macro_rules! table {
+    ($(
+        $(#[$doc:meta])*
+        $table:ident: pub struct $name:ident { $($field:ident : $part:ty),* $(,)? } => $record:ty;
+    )+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct $name {
+            $(
+                #[doc = concat!("Part `", stringify!($field), "` of the key.")]
+                pub $field: $part,
+            )*
+        }
+
+        impl $crate::Key for $name {
+            const TABLE: $crate::Table = $crate::Table::$table;
+            type Record = $record;
+
+            fn write(&self, w: &mut $crate::KeyWriter) {
+                $( $crate::KeyPart::write(&self.$field, w); )*
+                let _ = w;
+            }
+
+            fn read(r: &mut $crate::KeyReader<'_>) -> Result<Self, $crate::KeyError> {
+                let _ = &r;
+                Ok(Self { $( $field: $crate::KeyPart::read(r)?, )* })
+            }
+        }
+    )+};
+}
+
+macro_rules! tables {
+    ($( $(#[$doc:meta])* $name:ident = $byte:literal ),+ $(,)?) => {
+        /// The tables, by their one-byte prefix. A byte is never used again for another table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Table {
+            $( $(#[$doc])* $name = $byte, )+
+        }
+
+        impl Table {
+            /// Every table, in the order of the bytes.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )+];
+
+            /// The table of a key's first byte.
+            #[must_use]
+            pub const fn from_byte(byte: u8) -> Option<Self> {
+                match byte {
+                    $( $byte => Some(Self::$name), )+
+                    _ => None,
+                }
+            }
+
+            /// The table's name, for `check` and error messages.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$name => stringify!($name), )+
+                }
+            }
+        }
+    };
+}
+
+// Ranges, so that areas grow without collisions: 0x01 store itself, 0x10 rooms, 0x30 accounts,
+// 0x50 encryption, 0x60 receipts, typing and account data, 0x70 push, media, directory, 0x80 policy, mail, audit, jobs.
+tables! {
+    /// Format version, server name, last position, number blocks: what the store says of itself.
+    Meta = 0x01,
+    /// Blocks of numbers that were handed out.
+    NumberBlock = 0x02,
+    /// Nodes of state trees, by the hash of their content.
+    StateNode = 0x03,
+    /// Room ids to numbers.
+    RoomById = 0x10,
+    /// Rooms.
+    Room = 0x11,
+    /// Heads of rooms.
+    RoomHead = 0x12,
+    /// Event ids to numbers and places.
+    EventById = 0x13,
+    /// Events.
+    Event = 0x14,
+    /// Timelines.
+    Timeline = 0x15,
+    /// Event types to numbers.
+    StateType = 0x16,
+    /// State keys to numbers.
+    StateKey = 0x17,
+    /// Members by room.
+    Member = 0x18,
+    /// Rooms by user.
+    UserRoom = 0x19,
+    /// Relations by target.
+    Relation = 0x1a,
+    /// Transaction ids by device.
+    Transaction = 0x1b,
+    /// Aliases.
+    Alias = 0x1c,
+    /// Aliases by room.
+    RoomAlias = 0x1d,
+    /// The public directory.
+    PublicRoom = 0x1e,
+}
