@@ -1,0 +1,12 @@
+//! The house rules, as tests: what may depend on what, how long things may be, what may not be called,
+//! and that the documents speak of things that exist.
+
+mod house {
+    mod arrows;
+    mod cycles;
+    mod documents;
+    mod forbidden;
+    mod headers;
+    mod lengths;
+    mod sources;
+}
