@@ -38,6 +38,13 @@ impl Tx {
         Ok(self.get_stored(key).await?.map(|stored| stored.record))
     }
 
+    /// What this transaction itself has written under a key. Not a read: nothing is checked at commit.
+    pub(crate) fn own<K: Key>(&self, key: &K) -> Option<Result<K::Record, StoreError>> {
+        let state = self.state.lock();
+        let bytes = state.written.get(&key.encode().bytes)?.as_ref()?;
+        Some(K::Record::decode(bytes).map_err(StoreError::from))
+    }
+
     /// As [`Self::get`], with the position of the commit that wrote the record ([`Position::MAX`] for
     /// own writes).
     ///
