@@ -112,4 +112,16 @@ tables! {
     RoomAlias = 0x1d,
     /// The public directory.
     PublicRoom = 0x1e,
+    /// Receipts.
+    Receipt = 0x60,
+    /// Receipts in the order in which they came.
+    ReceiptStream = 0x61,
+    /// The newest receipt of each room.
+    ReceiptHead = 0x62,
+    /// Account data.
+    AccountData = 0x63,
+    /// Changes of account data in their order.
+    AccountDataStream = 0x64,
+    /// Filters.
+    Filter = 0x65,
 }

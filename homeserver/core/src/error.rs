@@ -31,6 +31,9 @@ pub enum Error {
     /// The body is not what the endpoint takes (`M_BAD_JSON`).
     #[error("{0}")]
     BadJson(String),
+    /// The server keeps this data itself (`M_BAD_JSON` with status 405, account data).
+    #[error("{0}")]
+    ServerManaged(String),
     /// The body is no JSON (`M_NOT_JSON`).
     #[error("{0}")]
     NotJson(String),

@@ -1,0 +1,97 @@
+//! What a user keeps beside the events of rooms: receipts, account data and filters, each with the
+//! stream from which a sync learns what changed.
+
+use ruma::{OwnedEventId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Position, Record, RoomNumber, Stamp, table};
+
+/// Who may see a receipt (<https://spec.matrix.org/v1.19/client-server-api/#receipts>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ReceiptKind {
+    /// `m.read`: everyone in the room.
+    Read = 0,
+    /// `m.read.private`: only the user who sent it.
+    ReadPrivate = 1,
+}
+
+impl ReceiptKind {
+    /// The receipt type on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "m.read",
+            Self::ReadPrivate => "m.read.private",
+        }
+    }
+}
+
+impl crate::KeyPart for ReceiptKind {
+    fn write(&self, w: &mut crate::KeyWriter) {
+        w.u8(*self as u8);
+    }
+    fn read(r: &mut crate::KeyReader<'_>) -> Result<Self, crate::KeyError> {
+        match r.u8()? {
+            0 => Ok(Self::Read),
+            1 => Ok(Self::ReadPrivate),
+            _ => Err(crate::KeyError::Malformed),
+        }
+    }
+}
+
+/// How far a user has read. The position of the record is that of its [`ReceiptStreamKey`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptRecord {
+    /// The newest event that was read.
+    pub event_id: OwnedEventId,
+    /// When the receipt was sent, in milliseconds since 1970.
+    pub ts_ms: u64,
+    /// The place of the event in the room's timeline: the commit …
+    pub at: Position,
+    /// … and the index in it.
+    pub index: u32,
+}
+
+impl Record for ReceiptRecord {}
+
+/// One piece of account data. The position of the record is that of its [`AccountDataStreamKey`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDataRecord {
+    /// The `content` of the event, a JSON object.
+    pub content: String,
+}
+
+impl Record for AccountDataRecord {}
+
+/// A stored filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterRecord {
+    /// The definition, as the client sent it.
+    pub definition: String,
+}
+
+impl Record for FilterRecord {}
+
+table! {
+    /// The receipts of a room, one per user, kind and thread. `thread` is empty for unthreaded receipts,
+    /// `main`, or the id of a thread's root.
+    Receipt: pub struct ReceiptKey {
+        room: RoomNumber, user_id: OwnedUserId, kind: ReceiptKind, thread: String,
+    } => ReceiptRecord;
+    /// The receipts of a room in the order in which they came; a receipt that another replaced is gone.
+    ReceiptStream: pub struct ReceiptStreamKey {
+        room: RoomNumber, at: Stamp, user_id: OwnedUserId, kind: ReceiptKind, thread: String,
+    } => ();
+    /// The position of this record is that of the newest receipt of the room.
+    ReceiptHead: pub struct ReceiptHeadKey { room: RoomNumber } => ();
+    /// Account data by user; `room_id` is empty for global data.
+    AccountData: pub struct AccountDataKey {
+        user_id: OwnedUserId, room_id: String, data_type: String,
+    } => AccountDataRecord;
+    /// The account data of a user in the order of the changes; only the newest change of each.
+    AccountDataStream: pub struct AccountDataStreamKey {
+        user_id: OwnedUserId, at: Stamp, room_id: String, data_type: String,
+    } => ();
+    /// The filters of a user.
+    Filter: pub struct FilterKey { user_id: OwnedUserId, filter_id: String } => FilterRecord;
+}
