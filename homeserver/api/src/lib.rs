@@ -1,1 +1,20 @@
 //! HTTP in, JSON out, no decisions.
+//!
+//! * [`router`] registers endpoints under every path the specification ever gave them.
+//! * [`extract`] turns requests into ruma's types and ruma's answers into responses.
+//! * [`identity`] says who is asking, as a type.
+//! * [`error`] is the one table from the core's errors to Matrix errors.
+//! * [`client`] holds the endpoints of the client-server API, one file per module of the specification.
+
+pub mod client;
+pub mod error;
+pub mod extract;
+pub mod identity;
+pub mod router;
+pub mod state;
+
+pub use error::{Error, Result};
+pub use extract::{RawJson, Ruma};
+pub use identity::{Admin, Anyone, User};
+pub use router::{Route, Routes};
+pub use state::AppState;

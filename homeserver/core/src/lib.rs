@@ -12,4 +12,5 @@ pub mod random;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use error::{Error, Result};
 pub use numbers::Numbers;
+pub use pli_store::StoreError;
 pub use random::Random;

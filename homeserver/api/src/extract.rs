@@ -1,0 +1,136 @@
+//! Requests into ruma's types, ruma's answers into responses.
+
+use axum::{
+    RequestExt,
+    body::Body,
+    extract::{FromRequest, RawPathParams, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::header;
+use http_body_util::{BodyExt, LengthLimitError};
+use pli_core::Error as Core;
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt, OutgoingResponse, OutgoingResponseExt,
+    error::{DeserializationError, FromHttpRequestError},
+};
+
+use crate::{AppState, Error, error::plain};
+
+/// A request (as the last argument of a handler) or an answer (as its result) of ruma's types.
+///
+/// Identity is not in here: a handler takes [`crate::User`] or another identity before it.
+#[derive(Clone, Debug)]
+pub struct Ruma<T>(pub T);
+
+impl<T: IncomingRequest + Send> FromRequest<AppState> for Ruma<T> {
+    type Rejection = Error;
+
+    async fn from_request(mut request: Request, _: &AppState) -> Result<Self, Error> {
+        let params: RawPathParams = request
+            .extract_parts()
+            .await
+            .map_err(|_| Core::invalid_param("A path parameter is not UTF-8"))?;
+        let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
+        let (parts, body) = request.with_limited_body().into_parts();
+        let bytes = read_body(body).await?;
+        refuse_lone_surrogates(&bytes, &parts.headers)?;
+        let request = http::Request::from_parts(parts, bytes.as_ref());
+        T::try_from_http_request(request, &args).map(Self).map_err(|error| refusal(&error).into())
+    }
+}
+
+/// The whole body, up to the limit of the route.
+async fn read_body(body: Body) -> Result<Bytes, Error> {
+    match body.collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => {
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(inner) = cause {
+                if inner.is::<LengthLimitError>() {
+                    return Err(Core::too_large("The request is too large").into());
+                }
+                cause = inner.source();
+            }
+            Err(Core::NotJson("The body ended too early".into()).into())
+        }
+    }
+}
+
+/// Half of a surrogate pair (`"\ud800"`) is no text. Where a part of the body is kept as it came, it
+/// would reach other clients, whose parsers refuse it: so a body with an escaped surrogate is parsed
+/// whole before anything else looks at it.
+fn refuse_lone_surrogates(body: &[u8], headers: &http::HeaderMap) -> Result<(), Error> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_none_or(|value| value.contains("json"));
+    let has_surrogate = body.windows(3).any(|window| matches!(window, [b'\\', b'u', b'd' | b'D']));
+    if is_json && has_surrogate {
+        serde_json::from_slice::<serde_json::Value>(body).map_err(|error| not_what(&error))?;
+    }
+    Ok(())
+}
+
+/// Why ruma did not take a request, in the specification's terms.
+fn refusal(error: &FromHttpRequestError) -> Core {
+    match error {
+        FromHttpRequestError::Deserialization(error) => deserialization(error),
+        _ => Core::Unrecognized,
+    }
+}
+
+fn deserialization(error: &DeserializationError) -> Core {
+    match error {
+        DeserializationError::Json(error) => not_what(error),
+        DeserializationError::Query(error) => parameter(&error.to_string()),
+        DeserializationError::Header(error) => parameter(&error.to_string()),
+        other => Core::InvalidParam(other.to_string()),
+    }
+}
+
+/// No JSON at all, or JSON of another shape ("e.g. missing required keys").
+fn not_what(error: &serde_json::Error) -> Core {
+    if error.is_data() {
+        Core::BadJson(error.to_string())
+    } else {
+        Core::NotJson(error.to_string())
+    }
+}
+
+fn parameter(text: &str) -> Core {
+    if text.starts_with("missing ") {
+        Core::MissingParam(text.to_owned())
+    } else {
+        Core::InvalidParam(text.to_owned())
+    }
+}
+
+impl<T: OutgoingResponse> IntoResponse for Ruma<T> {
+    fn into_response(self) -> Response {
+        match self.0.try_into_http_response::<Vec<u8>>() {
+            Ok(response) => response.map(Body::from),
+            Err(error) => Error(Core::Bug(format!("answer: {error}"))).into_response(),
+        }
+    }
+}
+
+/// JSON that is ready: goes out as it is.
+#[derive(Clone, Debug)]
+pub struct RawJson(pub Bytes);
+
+impl IntoResponse for RawJson {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
+/// The answer to a path that the server does not know.
+pub(crate) async fn unknown_path() -> Response {
+    plain(http::StatusCode::NOT_FOUND, "M_UNRECOGNIZED", "Unrecognized request")
+}
+
+/// The answer to a method that a known path does not take.
+pub(crate) async fn wrong_method() -> Response {
+    plain(http::StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", "Unrecognized method")
+}

@@ -1,0 +1,157 @@
+//! Who is asking, as a type: a handler that needs a user cannot be written without one.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use futures_util::future::BoxFuture;
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+
+use crate::{AppState, Error};
+
+/// Who a valid access token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The device whose token was used.
+    pub device_id: OwnedDeviceId,
+    /// The account is a guest.
+    pub is_guest: bool,
+    /// The account is an admin of this server.
+    pub is_admin: bool,
+}
+
+/// Looks up access tokens.
+pub trait Authenticate: Send + Sync {
+    /// Who an access token stands for.
+    ///
+    /// # Errors
+    /// `UnknownToken` for a token that is not (or no longer) valid, `UserLocked` for a locked account.
+    fn authenticate<'a>(&'a self, token: &'a str)
+    -> BoxFuture<'a, pli_core::Result<Authenticated>>;
+}
+
+/// A user of this server with a valid access token; guests are refused
+/// (`M_GUEST_ACCESS_FORBIDDEN`). Dereferences to [`Authenticated`].
+#[derive(Clone, Debug)]
+pub struct User(pub Authenticated);
+
+/// A user or a guest with a valid access token, for the endpoints that the specification opens to
+/// guests. Dereferences to [`Authenticated`].
+#[derive(Clone, Debug)]
+pub struct UserOrGuest(pub Authenticated);
+
+/// A user who is an admin of this server. Dereferences to [`Authenticated`].
+#[derive(Clone, Debug)]
+pub struct Admin(pub Authenticated);
+
+/// Anyone: the user if a token was given (a wrong token is an error), else nobody.
+#[derive(Clone, Debug)]
+pub struct Anyone(pub Option<Authenticated>);
+
+macro_rules! identity {
+    ($($name:ident),+) => {$(
+        impl std::ops::Deref for $name {
+            type Target = Authenticated;
+            fn deref(&self) -> &Authenticated {
+                &self.0
+            }
+        }
+
+        impl $name {
+            /// The user's id.
+            #[must_use]
+            pub fn user_id(&self) -> &UserId {
+                &self.0.user_id
+            }
+
+            /// The device whose token was used.
+            #[must_use]
+            pub fn device_id(&self) -> &DeviceId {
+                &self.0.device_id
+            }
+
+            /// The user's id, for a call that keeps it.
+            #[must_use]
+            pub fn into_user_id(self) -> OwnedUserId {
+                self.0.user_id
+            }
+        }
+    )+};
+}
+identity!(User, UserOrGuest, Admin);
+
+/// The access token of a request, if there is one: from the `Authorization` header, else from the
+/// query (deprecated, but servers must still take it in v1.19).
+///
+/// # Errors
+/// `M_MISSING_TOKEN` if the header is there but is not `Bearer TOKEN`.
+pub fn access_token(parts: &Parts) -> Result<Option<String>, Error> {
+    let headerless = || pli_core::Error::MissingToken.into();
+    if let Some(value) = parts.headers.get(http::header::AUTHORIZATION) {
+        let value = value.to_str().map_err(|_| headerless())?;
+        return match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Ok(Some(token.trim().to_owned()))
+            }
+            _ => Err(headerless()),
+        };
+    }
+    // A query that cannot be read holds no token; the endpoint says what is wrong with it.
+    let Ok(Query(fields)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
+        return Ok(None);
+    };
+    Ok(fields.into_iter().find(|(name, _)| name == "access_token").map(|(_, token)| token))
+}
+
+async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
+    match access_token(parts)? {
+        Some(token) => Ok(Some(state.authenticator.authenticate(&token).await?)),
+        None => Ok(None),
+    }
+}
+
+impl FromRequestParts<AppState> for Anyone {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        Ok(Self(authenticate(parts, state).await?))
+    }
+}
+
+impl FromRequestParts<AppState> for UserOrGuest {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let who = authenticate(parts, state).await?;
+        Ok(Self(who.ok_or(pli_core::Error::MissingToken)?))
+    }
+}
+
+impl FromRequestParts<AppState> for User {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let UserOrGuest(who) = UserOrGuest::from_request_parts(parts, state).await?;
+        if who.is_guest {
+            let text = "Guests may not use this".to_owned();
+            return Err(pli_core::Error::GuestAccessForbidden(text).into());
+        }
+        Ok(Self(who))
+    }
+}
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let User(who) = User::from_request_parts(parts, state).await?;
+        if !who.is_admin {
+            return Err(pli_core::Error::forbidden("You are not an admin of this server").into());
+        }
+        Ok(Self(who))
+    }
+}
