@@ -114,9 +114,7 @@ pub(crate) fn check_state_with(
 ) -> Result<(), Rejection> {
     let rules = &rules.authorization;
     let fetch = |event_type: &StateEventType, state_key: &str| {
-        state
-            .get(event_type, state_key)
-            .map(|event| Subject::new(event, rules))
+        state.get(event_type, state_key).map(|event| Subject::new(event, rules))
     };
     if rules.strict_canonical_json {
         return check_state_dependent_auth_rules(rules, pdu, fetch).map_err(Rejection);
@@ -141,13 +139,9 @@ pub fn check(
 
 /// `content.room_version`, when present, must be a recognized version: here, the room's.
 fn check_create(pdu: &Pdu, version: &RoomVersionId) -> Result<(), Rejection> {
-    let found = RoomCreateEvent::new(pdu)
-        .room_version()
-        .map_err(Rejection)?;
+    let found = RoomCreateEvent::new(pdu).room_version().map_err(Rejection)?;
     if found != *version {
-        return Err(Rejection(format!(
-            "a create event of version {found} in a room of {version}"
-        )));
+        return Err(Rejection(format!("a create event of version {found} in a room of {version}")));
     }
     Ok(())
 }
@@ -162,9 +156,7 @@ fn check_room_is_create_event(
         .and_then(|event_id| fetch_event(&event_id));
     match create {
         Some(create) if create.is_create() && !create.rejected => Ok(()),
-        _ => Err(Rejection(
-            "the room's identifier is not that of a create event".to_owned(),
-        )),
+        _ => Err(Rejection("the room's identifier is not that of a create event".to_owned())),
     }
 }
 

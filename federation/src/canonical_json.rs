@@ -181,10 +181,7 @@ impl<'a> Object<'a> {
 
     /// The text of the value of a key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        let index = self
-            .0
-            .binary_search_by(|(have, _)| have.as_ref().cmp(key))
-            .ok()?;
+        let index = self.0.binary_search_by(|(have, _)| have.as_ref().cmp(key)).ok()?;
         self.0.get(index).map(|(_, value)| *value)
     }
 

@@ -65,11 +65,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Version`].
     pub fn from_seed(seed: &[u8; 32], version: &str) -> Result<Self, KeyError> {
-        if version.is_empty()
-            || !version
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        {
+        if version.is_empty() || !version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(KeyError::Version);
         }
         let mut der = Zeroizing::new(PKCS8_PREFIX.to_vec());
@@ -78,11 +74,7 @@ impl SigningKey {
             .map_err(|_| KeyError::Malformed("not an ed25519 key"))?;
         let key_id = OwnedServerSigningKeyId::try_from(format!("ed25519:{version}"))
             .map_err(|_| KeyError::Version)?;
-        Ok(Self {
-            seed: Zeroizing::new(*seed),
-            pair,
-            key_id,
-        })
+        Ok(Self { seed: Zeroizing::new(*seed), pair, key_id })
     }
 
     /// The key of a PKCS#8 document (version 1 or 2), as DER.
@@ -98,9 +90,7 @@ impl SigningKey {
             .ok_or(KeyError::Malformed("no ed25519 private key inside"))?;
         let start = at + PKCS8_MARK.len();
         let mut seed: Zeroizing<[u8; 32]> = Zeroizing::new([0; 32]);
-        let bytes = der
-            .get(start..start + 32)
-            .ok_or(KeyError::Malformed("cut short"))?;
+        let bytes = der.get(start..start + 32).ok_or(KeyError::Malformed("cut short"))?;
         seed.copy_from_slice(bytes);
         Self::from_seed(&seed, version)
     }
@@ -118,9 +108,7 @@ impl SigningKey {
         let body: Zeroizing<String> =
             Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
         let der = Zeroizing::new(
-            BASE64
-                .decode(body.as_bytes())
-                .map_err(|_| KeyError::Malformed("not base64"))?,
+            BASE64.decode(body.as_bytes()).map_err(|_| KeyError::Malformed("not base64"))?,
         );
         Self::from_der(&der, version)
     }
@@ -141,23 +129,15 @@ impl SigningKey {
     /// # Errors
     /// See [`KeyError`].
     pub fn from_line(text: &str) -> Result<Self, KeyError> {
-        let line = text
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let mut words = line.split_ascii_whitespace();
         let (Some("ed25519"), Some(version), Some(secret), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(KeyError::Malformed(
-                "not a line of algorithm, version and key",
-            ));
+            return Err(KeyError::Malformed("not a line of algorithm, version and key"));
         };
-        let bytes = Zeroizing::new(
-            BASE64
-                .decode(secret)
-                .map_err(|_| KeyError::Malformed("not base64"))?,
-        );
+        let bytes =
+            Zeroizing::new(BASE64.decode(secret).map_err(|_| KeyError::Malformed("not base64"))?);
         let mut seed: Zeroizing<[u8; 32]> = Zeroizing::new([0; 32]);
         if bytes.len() != seed.len() {
             return Err(KeyError::Malformed("a key has 32 bytes"));
@@ -211,10 +191,7 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SigningKey")
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("SigningKey").field("key_id", &self.key_id).finish_non_exhaustive()
     }
 }
 
@@ -269,26 +246,12 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_an_error() {
-        for text in [
-            "",
-            "ed25519 1",
-            "rsa 1 AAAA",
-            "ed25519 1 AAAA",
-            "ed25519 a:b AAAA",
-            "x",
-        ] {
+        for text in ["", "ed25519 1", "rsa 1 AAAA", "ed25519 1 AAAA", "ed25519 a:b AAAA", "x"] {
             assert!(SigningKey::from_line(text).is_err(), "{text}");
         }
-        for pem in [
-            "",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
-            PEM_BEGIN,
-        ] {
+        for pem in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", PEM_BEGIN] {
             assert!(SigningKey::from_pem(pem, "1").is_err(), "{pem}");
         }
-        assert_eq!(
-            SigningKey::from_seed(&[7; 32], "a b").err(),
-            Some(KeyError::Version)
-        );
+        assert_eq!(SigningKey::from_seed(&[7; 32], "a b").err(), Some(KeyError::Version));
     }
 }

@@ -60,11 +60,7 @@ pub fn has_own_event_ids(rules: &RoomVersionRules) -> bool {
 
 /// Which numbers events may contain.
 pub fn numbers(rules: &RoomVersionRules) -> Numbers {
-    if rules.authorization.strict_canonical_json {
-        Numbers::Strict
-    } else {
-        Numbers::Lenient
-    }
+    if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient }
 }
 
 /// The greatest `depth` of an event: 2^63 − 1, since version 6 2^53 − 1.
@@ -89,23 +85,14 @@ mod tests {
         }
         let unknown = RoomVersionId::try_from("org.example.1").unwrap();
         assert_eq!(stability(&unknown), None);
-        assert!(matches!(
-            rules(&unknown),
-            Err(FormatError::UnsupportedVersion(_))
-        ));
+        assert!(matches!(rules(&unknown), Err(FormatError::UnsupportedVersion(_))));
     }
 
     #[test]
     fn depth_and_numbers_are_strict_since_version_6() {
         let five = rules(&RoomVersionId::V5).unwrap();
         let six = rules(&RoomVersionId::V6).unwrap();
-        assert_eq!(
-            (max_depth(&five), numbers(&five)),
-            ((1 << 63) - 1, Numbers::Lenient)
-        );
-        assert_eq!(
-            (max_depth(&six), numbers(&six)),
-            ((1 << 53) - 1, Numbers::Strict)
-        );
+        assert_eq!((max_depth(&five), numbers(&five)), ((1 << 63) - 1, Numbers::Lenient));
+        assert_eq!((max_depth(&six), numbers(&six)), ((1 << 53) - 1, Numbers::Strict));
     }
 }

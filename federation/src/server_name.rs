@@ -42,9 +42,7 @@ pub fn parts(name: &ServerName) -> Option<Parts> {
     let host = name.host();
     let host = match host.strip_prefix('[') {
         Some(rest) => Host::Ip(IpAddr::V6(rest.strip_suffix(']')?.parse().ok()?)),
-        None => host
-            .parse()
-            .map_or_else(|_| Host::Dns(host.to_owned()), Host::Ip),
+        None => host.parse().map_or_else(|_| Host::Dns(host.to_owned()), Host::Ip),
     };
     Some(Parts { host, port })
 }
@@ -57,20 +55,11 @@ mod tests {
     fn names_of_every_kind() {
         let cases = [
             ("matrix.org", Some((Host::Dns("matrix.org".into()), None))),
-            (
-                "matrix.org:8888",
-                Some((Host::Dns("matrix.org".into()), Some(8888))),
-            ),
+            ("matrix.org:8888", Some((Host::Dns("matrix.org".into()), Some(8888)))),
             ("localhost", Some((Host::Dns("localhost".into()), None))),
             ("1.2.3.4", Some((Host::Ip([1, 2, 3, 4].into()), None))),
-            (
-                "1.2.3.4:1234",
-                Some((Host::Ip([1, 2, 3, 4].into()), Some(1234))),
-            ),
-            (
-                "[::1]",
-                Some((Host::Ip(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)), None)),
-            ),
+            ("1.2.3.4:1234", Some((Host::Ip([1, 2, 3, 4].into()), Some(1234)))),
+            ("[::1]", Some((Host::Ip(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)), None))),
             (
                 "[1234:5678::abcd]:5678",
                 Some((Host::Ip("1234:5678::abcd".parse().unwrap()), Some(5678))),

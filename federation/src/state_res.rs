@@ -56,10 +56,8 @@ pub fn resolve(
     let StateResolutionVersion::V2(v2_rules) = rules.state_res else {
         return v1::resolve(&rules, states, fetch);
     };
-    let chains: Vec<EventIdSet<OwnedEventId>> = auth_chains
-        .into_iter()
-        .map(|chain| chain.into_iter().collect())
-        .collect();
+    let chains: Vec<EventIdSet<OwnedEventId>> =
+        auth_chains.into_iter().map(|chain| chain.into_iter().collect()).collect();
     state_res::resolve(
         &rules.authorization,
         &v2_rules,
@@ -99,20 +97,14 @@ pub fn auth_chain<'a>(
 }
 
 /// The keys that all states agree on or only one value is known for, and the values of the others.
-type Split = (
-    StateMap,
-    HashMap<(StateEventType, String), HashSet<OwnedEventId>>,
-);
+type Split = (StateMap, HashMap<(StateEventType, String), HashSet<OwnedEventId>>);
 
 /// Splits states for version 1: a key conflicts when states have different events for it, not when
 /// some states lack it.
 fn split(states: &[StateMap]) -> Split {
     let mut values: HashMap<_, HashSet<OwnedEventId>> = HashMap::new();
     for (key, event_id) in states.iter().flatten() {
-        values
-            .entry(key.clone())
-            .or_default()
-            .insert(event_id.clone());
+        values.entry(key.clone()).or_default().insert(event_id.clone());
     }
     let mut agreed = StateMap::new();
     values.retain(|key, ids| match ids.iter().next() {

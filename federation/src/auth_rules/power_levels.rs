@@ -60,17 +60,12 @@ impl PowerLevels {
         let create = state
             .get(&StateEventType::RoomCreate, "")
             .ok_or_else(|| Rejection("no create event in the state".to_owned()))?;
-        let creators = RoomCreateEvent::new(Arc::clone(&create))
-            .creators(&rules)
-            .map_err(Rejection)?;
+        let creators =
+            RoomCreateEvent::new(Arc::clone(&create)).creators(&rules).map_err(Rejection)?;
         let event = state
             .get(&StateEventType::RoomPowerLevels, "")
             .map(|event| RoomPowerLevelsEvent::new(Subject::new(event, &rules)));
-        Ok(Self {
-            rules,
-            creators,
-            event,
-        })
+        Ok(Self { rules, creators, event })
     }
 
     /// The level of a user.
@@ -83,9 +78,7 @@ impl PowerLevels {
             return Ok(PowerLevel::Infinite);
         }
         let level = match &self.event {
-            Some(event) => event
-                .user_power_level(user_id, &self.rules)
-                .map_err(Rejection)?,
+            Some(event) => event.user_power_level(user_id, &self.rules).map_err(Rejection)?,
             None if creator => 100.into(),
             None => RoomPowerLevelsIntField::UsersDefault.default_value(),
         };
@@ -117,9 +110,7 @@ impl PowerLevels {
     /// [`Rejection`] when the power levels event is not readable.
     pub fn to_act(&self, action: RoomPowerLevelsIntField) -> Result<PowerLevel, Rejection> {
         let level = match &self.event {
-            Some(event) => event
-                .get_as_int_or_default(action, &self.rules)
-                .map_err(Rejection)?,
+            Some(event) => event.get_as_int_or_default(action, &self.rules).map_err(Rejection)?,
             None => action.default_value(),
         };
         Ok(PowerLevel::Int(level.into()))

@@ -19,9 +19,7 @@ pub(super) fn normalized(content: &RawValue) -> Option<Box<RawValue>> {
             Value::Object(levels)
                 if matches!(key.as_str(), "users" | "events" | "notifications") =>
             {
-                levels
-                    .values_mut()
-                    .for_each(|level| changed |= normalize(level));
+                levels.values_mut().for_each(|level| changed |= normalize(level));
             }
             level => changed |= normalize(level),
         }
@@ -43,14 +41,8 @@ fn normalize(level: &mut Value) -> bool {
             _ => return false,
         },
         Value::String(string) => match string.trim().parse::<i128>() {
-            Ok(integer) => i64::try_from(integer).map_or(
-                if integer < 0 {
-                    -MAX_INTEGER
-                } else {
-                    MAX_INTEGER
-                },
-                within,
-            ),
+            Ok(integer) => i64::try_from(integer)
+                .map_or(if integer < 0 { -MAX_INTEGER } else { MAX_INTEGER }, within),
             Err(_) => return false,
         },
         _ => return false,
@@ -75,10 +67,7 @@ mod tests {
             (r#"{"ban":50.57}"#, r#"{"ban":50}"#),
             (r#"{"ban":5.114698E4}"#, r#"{"ban":51146}"#),
             (r#"{"ban":-0.5}"#, r#"{"ban":0}"#),
-            (
-                r#"{"ban":9223372036854775807}"#,
-                r#"{"ban":9007199254740991}"#,
-            ),
+            (r#"{"ban":9223372036854775807}"#, r#"{"ban":9007199254740991}"#),
             (r#"{"ban":-1e300}"#, r#"{"ban":-9007199254740991}"#),
             (r#"{"ban":" +00100 "}"#, r#"{"ban":100}"#),
             (r#"{"users":{"@a:b":1.9}}"#, r#"{"users":{"@a:b":1}}"#),
@@ -94,13 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_fine_or_hopeless_stays() {
-        for json in [
-            r#"{"ban":50}"#,
-            "{}",
-            r#"{"ban":"5.5"}"#,
-            r#"{"users":[1]}"#,
-            "[]",
-        ] {
+        for json in [r#"{"ban":50}"#, "{}", r#"{"ban":"5.5"}"#, r#"{"users":[1]}"#, "[]"] {
             assert_eq!(after(json), None, "{json}");
         }
     }

@@ -21,10 +21,7 @@ pub fn may_redact(
     if redaction.redacts.as_ref() != Some(&target.event_id) || redaction.room() != target.room() {
         return Ok(false);
     }
-    if room_version::rules(version)?
-        .authorization
-        .special_case_room_redaction
-    {
+    if room_version::rules(version)?.authorization.special_case_room_redaction {
         return Ok(true);
     }
     if redaction.sender.server_name() == target.sender.server_name() {

@@ -22,13 +22,8 @@ impl Subject {
     pub(crate) fn new(pdu: Arc<Pdu>, rules: &AuthorizationRules) -> Self {
         let old =
             !rules.strict_canonical_json && pdu.event_type == TimelineEventType::RoomPowerLevels;
-        let content = old
-            .then(|| power_values::normalized(&pdu.content))
-            .flatten();
-        Self {
-            pdu,
-            content: content.map(Arc::from),
-        }
+        let content = old.then(|| power_values::normalized(&pdu.content)).flatten();
+        Self { pdu, content: content.map(Arc::from) }
     }
 }
 

@@ -32,24 +32,10 @@ fn the_examples_of_the_appendix() {
 
 #[test]
 fn numbers_out_of_range_are_refused_only_when_strict() {
-    for number in [
-        "1.0",
-        "1e3",
-        "-0",
-        "9007199254740992",
-        "-9007199254740992",
-        "1E400",
-        "-0.0",
-    ] {
+    for number in ["1.0", "1e3", "-0", "9007199254740992", "-9007199254740992", "1E400", "-0.0"] {
         let json = format!("{{\"n\":{number}}}");
-        assert!(
-            matches!(strict(&json), Err(CanonicalJsonError::Number(_))),
-            "{number}"
-        );
-        assert_eq!(
-            canonicalize(&json, Numbers::Lenient).as_deref(),
-            Ok(json.as_str())
-        );
+        assert!(matches!(strict(&json), Err(CanonicalJsonError::Number(_))), "{number}");
+        assert_eq!(canonicalize(&json, Numbers::Lenient).as_deref(), Ok(json.as_str()));
     }
     for number in ["9007199254740991", "-9007199254740991", "0", "-1"] {
         let json = format!("{{\"n\":{number}}}");
@@ -66,10 +52,7 @@ fn escapes_are_the_shortest_ones() {
 
 #[test]
 fn of_duplicate_keys_the_last_wins_even_when_written_otherwise() {
-    assert_eq!(
-        strict(r#"{"b":1,"a":1,"\u0062":2}"#).as_deref(),
-        Ok(r#"{"a":1,"b":2}"#)
-    );
+    assert_eq!(strict(r#"{"b":1,"a":1,"\u0062":2}"#).as_deref(), Ok(r#"{"a":1,"b":2}"#));
     assert_eq!(strict(r#"{"a":1,"a":2}"#).as_deref(), Ok(r#"{"a":2}"#));
 }
 
@@ -77,26 +60,11 @@ fn of_duplicate_keys_the_last_wins_even_when_written_otherwise() {
 fn nesting_is_bounded_and_broken_text_is_an_error() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     assert!(strict(&nested(MAX_DEPTH + 1)).is_ok());
-    assert_eq!(
-        strict(&nested(MAX_DEPTH + 2)),
-        Err(CanonicalJsonError::TooDeep)
-    );
+    assert_eq!(strict(&nested(MAX_DEPTH + 2)), Err(CanonicalJsonError::TooDeep));
     assert_eq!(strict(&nested(30_000)), Err(CanonicalJsonError::TooDeep));
-    for broken in [
-        "",
-        "{",
-        "{\"a\":}",
-        "{\"a\":1} x",
-        "\"\\ud800\"",
-        "nul",
-        "[1,]",
-        "01",
-        "{1:2}",
-    ] {
-        assert!(
-            matches!(strict(broken), Err(CanonicalJsonError::Syntax(_))),
-            "{broken}"
-        );
+    for broken in ["", "{", "{\"a\":}", "{\"a\":1} x", "\"\\ud800\"", "nul", "[1,]", "01", "{1:2}"]
+    {
+        assert!(matches!(strict(broken), Err(CanonicalJsonError::Syntax(_))), "{broken}");
     }
 }
 

@@ -91,23 +91,11 @@ pub fn build(
     let parts = Parts::of(&new, version, &rules, server_name)?;
     let event_type = new.event_type.to_string();
 
-    let hashed = parts.write(
-        &content,
-        &Extra {
-            redacts: true,
-            ..Extra::default()
-        },
-    );
+    let hashed = parts.write(&content, &Extra { redacts: true, ..Extra::default() });
     let hashes = format!("{{\"sha256\":\"{}\"}}", hashes::standard_sha256(&hashed));
 
     let redacted = redaction::content(&content, &event_type, &rules.redaction)?;
-    let signed = parts.write(
-        &redacted,
-        &Extra {
-            hashes: Some(&hashes),
-            ..Extra::default()
-        },
-    );
+    let signed = parts.write(&redacted, &Extra { hashes: Some(&hashes), ..Extra::default() });
     let mut signatures = String::from("{");
     write_string(server_name.as_str(), &mut signatures);
     let signature = key.sign(signed.as_bytes());
@@ -203,10 +191,7 @@ impl Parts {
             }
             Ok(format!("[{}]", items.join(",")))
         };
-        let redacts = new
-            .redacts
-            .as_ref()
-            .filter(|_| !rules.redaction.content_field_redacts);
+        let redacts = new.redacts.as_ref().filter(|_| !rules.redaction.content_field_redacts);
         Ok(Self {
             auth_events: references(&new.auth_events)?,
             depth: new.depth.to_string(),
@@ -281,9 +266,7 @@ fn with_member(object: &Object<'_>, key: &str, value: &str) -> String {
     let mut members: BTreeMap<&str, &str> = object.entries().collect();
     members.insert(key, value);
     let mut out = String::from("{");
-    members
-        .iter()
-        .for_each(|(key, value)| push_member(&mut out, key, value));
+    members.iter().for_each(|(key, value)| push_member(&mut out, key, value));
     out.push('}');
     out
 }

@@ -131,10 +131,7 @@ fn with_redacts<'a>(
 ) -> Result<(Cow<'a, str>, Option<&'a str>), FormatError> {
     let content = stored.content.get();
     let object = Object::parse(content).map_err(|_| FormatError::Content)?;
-    if room_version::rules(version)?
-        .redaction
-        .content_field_redacts
-    {
+    if room_version::rules(version)?.redaction.content_field_redacts {
         return Ok((Cow::Borrowed(content), object.get("redacts")));
     }
     let Some(redacts) = stored.redacts.map(RawValue::get) else {
@@ -154,9 +151,8 @@ fn with_redacts<'a>(
 /// [`FormatError`] when `json` is not a state event.
 pub fn stripped_state_event(json: &str) -> Result<String, FormatError> {
     let stored: Stored<'_> = serde_json::from_str(json)?;
-    let state_key = stored
-        .state_key
-        .ok_or_else(|| FormatError::Property("state_key".to_owned()))?;
+    let state_key =
+        stored.state_key.ok_or_else(|| FormatError::Property("state_key".to_owned()))?;
     let mut out = String::with_capacity(stored.content.get().len() + 256);
     // Writing into a string cannot fail.
     let _ = write!(

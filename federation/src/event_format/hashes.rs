@@ -37,10 +37,7 @@ pub fn content_hash(json: &str, version: &RoomVersionId) -> Result<String, Forma
 pub fn reference_hash(json: &str, version: &RoomVersionId) -> Result<String, FormatError> {
     let rules = room_version::rules(version)?;
     let canonical = canonicalize(json, room_version::numbers(&rules))?;
-    of_signed_part(
-        &redaction::signed_part(&Object::parse(&canonical)?, &rules)?,
-        &rules,
-    )
+    of_signed_part(&redaction::signed_part(&Object::parse(&canonical)?, &rules)?, &rules)
 }
 
 /// The reference hash, given the canonical JSON of the redacted event without signatures.

@@ -24,12 +24,7 @@ pub fn next_depth(
     version: &RoomVersionId,
 ) -> Result<u64, FormatError> {
     let max = room_version::max_depth(&room_version::rules(version)?);
-    Ok(previous
-        .into_iter()
-        .max()
-        .unwrap_or(0)
-        .saturating_add(1)
-        .min(max))
+    Ok(previous.into_iter().max().unwrap_or(0).saturating_add(1).min(max))
 }
 
 /// Checks the sizes and the shape of an event that is new here.
@@ -46,10 +41,7 @@ pub(super) fn check(pdu: &Pdu, rules: &RoomVersionRules) -> Result<(), FormatErr
         ("type", &event_type),
         ("state_key", pdu.state_key.as_deref().unwrap_or_default()),
     ];
-    if let Some((name, _)) = fields
-        .iter()
-        .find(|(_, value)| value.len() > MAX_FIELD_BYTES)
-    {
+    if let Some((name, _)) = fields.iter().find(|(_, value)| value.len() > MAX_FIELD_BYTES) {
         return Err(FormatError::FieldTooLong(name));
     }
     if pdu.prev_events.len() > MAX_PREV_EVENTS {

@@ -193,10 +193,7 @@ pub(super) fn hash_id(hash: &str) -> Result<OwnedEventId, FormatError> {
 }
 
 fn room_of_create(event_id: &EventId) -> Result<OwnedRoomId, FormatError> {
-    let hash = event_id
-        .as_str()
-        .strip_prefix('$')
-        .ok_or(FormatError::RoomId)?;
+    let hash = event_id.as_str().strip_prefix('$').ok_or(FormatError::RoomId)?;
     OwnedRoomId::try_from(format!("!{hash}")).map_err(|_| FormatError::RoomId)
 }
 
@@ -209,9 +206,7 @@ fn redacts(
         return top.and_then(|raw| serde_json::from_str(raw.get()).ok());
     }
     let object = Object::parse(content.get()).ok()?;
-    object
-        .get("redacts")
-        .and_then(|raw| serde_json::from_str(raw).ok())
+    object.get("redacts").and_then(|raw| serde_json::from_str(raw).ok())
 }
 
 /// The identifiers in `prev_events` or `auth_events`.

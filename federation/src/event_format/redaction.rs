@@ -32,11 +32,7 @@ pub fn redact(
         // The last key of those that stay is `type`, so `unsigned` belongs at the end.
         let because = canonicalize(because, Numbers::Lenient)?;
         redacted.pop();
-        push_member(
-            &mut redacted,
-            "unsigned",
-            &format!("{{\"redacted_because\":{because}}}"),
-        );
+        push_member(&mut redacted, "unsigned", &format!("{{\"redacted_because\":{because}}}"));
         redacted.push('}');
     }
     Ok(redacted)
@@ -62,10 +58,7 @@ fn without(
         .ok_or_else(|| FormatError::Property("type".to_owned()))?;
     let rules = &rules.redaction;
     let mut out = String::from("{");
-    for (key, value) in event
-        .entries()
-        .filter(|(key, _)| keeps(key, rules) && !drop(key))
-    {
+    for (key, value) in event.entries().filter(|(key, _)| keeps(key, rules) && !drop(key)) {
         if key == "content" {
             push_member(&mut out, key, &content(value, &event_type, rules)?);
         } else {

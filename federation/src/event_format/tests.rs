@@ -25,11 +25,7 @@ fn domain() -> &'static ServerName {
 }
 
 fn keys() -> PublicKeys {
-    [(
-        "domain".to_owned(),
-        [("ed25519:1".to_owned(), key().public_key())].into(),
-    )]
-    .into()
+    [("domain".to_owned(), [("ed25519:1".to_owned(), key().public_key())].into())].into()
 }
 
 fn raw(value: &Value) -> Box<RawValue> {
@@ -42,11 +38,7 @@ fn own_ids(version: &RoomVersionId) -> bool {
 
 /// A previous event's identifier in the format of the version.
 fn previous(version: &RoomVersionId) -> OwnedEventId {
-    let id = if own_ids(version) {
-        "$previous:domain"
-    } else {
-        HASH
-    };
+    let id = if own_ids(version) { "$previous:domain" } else { HASH };
     EventId::parse(id).unwrap().into()
 }
 
@@ -69,28 +61,14 @@ fn new_event(version: &RoomVersionId, event_type: &str, content: &Value) -> NewE
 }
 
 fn built(version: &RoomVersionId, event_type: &str, content: &Value) -> Pdu {
-    build(
-        new_event(version, event_type, content),
-        version,
-        &key(),
-        domain(),
-    )
-    .unwrap()
+    build(new_event(version, event_type, content), version, &key(), domain()).unwrap()
 }
 
 #[test]
 fn a_built_event_verifies_and_parses_back_in_every_version() {
     for version in &SUPPORTED {
-        let pdu = built(
-            version,
-            "m.room.message",
-            &json!({"body": "é\n", "z": 1, "a": [true]}),
-        );
-        assert_eq!(
-            verify(&pdu.json, version, &keys()),
-            Ok(Verified::Whole),
-            "{version}"
-        );
+        let pdu = built(version, "m.room.message", &json!({"body": "é\n", "z": 1, "a": [true]}));
+        assert_eq!(verify(&pdu.json, version, &keys()), Ok(Verified::Whole), "{version}");
         assert_eq!(canonicalize(&pdu.json, Numbers::Strict).unwrap(), *pdu.json);
         let trusted = Pdu::parse(Some(pdu.event_id.clone()), &pdu.json, version).unwrap();
         let received = Pdu::parse(None, &pdu.json, version).unwrap();
@@ -100,19 +78,12 @@ fn a_built_event_verifies_and_parses_back_in_every_version() {
             assert_eq!(again.prev_events, [previous(version)]);
             assert_eq!(again.auth_events, [previous(version)]);
             assert_eq!(again.content.get(), pdu.content.get());
-            assert_eq!(
-                (again.depth, again.origin_server_ts),
-                (7, pdu.origin_server_ts)
-            );
+            assert_eq!((again.depth, again.origin_server_ts), (7, pdu.origin_server_ts));
             assert_eq!(again.room().as_str(), "!room:domain");
         }
         let object: CanonicalJsonObject = serde_json::from_str(&pdu.json).unwrap();
         let theirs = ruma_reference_hash(&object, &rules(version).unwrap()).unwrap();
-        assert_eq!(
-            reference_hash(&pdu.json, version).unwrap(),
-            theirs,
-            "{version}"
-        );
+        assert_eq!(reference_hash(&pdu.json, version).unwrap(), theirs, "{version}");
         if own_ids(version) {
             assert_eq!(pdu.event_id, "$local:domain");
         } else {

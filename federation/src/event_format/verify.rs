@@ -87,9 +87,9 @@ fn classify(error: VerificationError) -> VerifyError {
         VerificationError::Json(error) => {
             VerifyError::Format(FormatError::Property(error.to_string()))
         }
-        VerificationError::ParseIdentifier {
-            identifier_type, ..
-        } => VerifyError::Format(FormatError::Property(identifier_type.to_owned())),
+        VerificationError::ParseIdentifier { identifier_type, .. } => {
+            VerifyError::Format(FormatError::Property(identifier_type.to_owned()))
+        }
         other => VerifyError::Signature(other.to_string()),
     }
 }

@@ -25,10 +25,7 @@ pub(super) fn between(
             continue;
         };
         for auth_event in &pdu.auth_events {
-            named_by
-                .entry(auth_event.clone())
-                .or_default()
-                .push(event_id.clone());
+            named_by.entry(auth_event.clone()).or_default().push(event_id.clone());
             if seen.insert(auth_event.clone()) {
                 waiting.push(auth_event.clone());
             }

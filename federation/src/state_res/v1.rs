@@ -21,20 +21,13 @@ pub(super) fn resolve(
     fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,
 ) -> Result<StateMap, ResolveError> {
     let (agreed, conflicted) = split(states);
-    let mut resolution = Resolution {
-        rules,
-        resolved: agreed,
-        fetch,
-    };
+    let mut resolution = Resolution { rules, resolved: agreed, fetch };
     let mut rest = resolution.load(conflicted)?;
-    for event_type in [
-        StateEventType::RoomPowerLevels,
-        StateEventType::RoomJoinRules,
-        StateEventType::RoomMember,
-    ] {
-        let (now, later): (Vec<_>, Vec<_>) = rest
-            .into_iter()
-            .partition(|((found, _), _)| *found == event_type);
+    for event_type in
+        [StateEventType::RoomPowerLevels, StateEventType::RoomJoinRules, StateEventType::RoomMember]
+    {
+        let (now, later): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|((found, _), _)| *found == event_type);
         rest = later;
         // The conflicts of one type are resolved against the same state, so that their order does
         // not matter.
@@ -74,10 +67,7 @@ impl<F: Fn(&EventId) -> Option<Arc<Pdu>>> Resolution<'_, F> {
                 })
                 .collect::<Result<_, _>>()?;
             events.sort_by_cached_key(|pdu| {
-                (
-                    Reverse(pdu.depth),
-                    Sha1::digest(pdu.event_id.as_bytes()).to_vec(),
-                )
+                (Reverse(pdu.depth), Sha1::digest(pdu.event_id.as_bytes()).to_vec())
             });
             loaded.push((key, events));
         }
