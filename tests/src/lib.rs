@@ -1,1 +1,5 @@
-//! Everything that needs more than one crate of Pli.
+//! What tests of more than one crate share: real processes, a mail server, a server in this process.
+#![expect(clippy::panic, reason = "what waits for a test's condition fails the test")]
+
+pub mod process;
+pub mod smtp_sink;
