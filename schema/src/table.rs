@@ -124,4 +124,52 @@ tables! {
     AccountDataStream = 0x64,
     /// Filters.
     Filter = 0x65,
+    /// Keys of devices.
+    DeviceKeys = 0x50,
+    /// One-time keys in the order of upload.
+    OneTimeKey = 0x51,
+    /// One-time keys by id.
+    OneTimeKeyById = 0x52,
+    /// Fallback keys.
+    FallbackKey = 0x53,
+    /// What devices have in stock.
+    KeyStock = 0x54,
+    /// Cross-signing keys.
+    CrossSigningKey = 0x55,
+    /// Signatures of keys.
+    KeySignature = 0x56,
+    /// The stream of changed device lists.
+    DeviceListChange = 0x57,
+    /// The place of each user in that stream.
+    DeviceListHead = 0x58,
+    /// The stream of joins and leaves.
+    SharingChange = 0x59,
+    /// To-device inboxes.
+    ToDevice = 0x5a,
+    /// The newest backup of each user.
+    BackupHead = 0x5b,
+    /// Backups of room keys.
+    BackupVersion = 0x5c,
+    /// The keys in backups.
+    BackupKey = 0x5d,
+    /// Users whose keys another user has signed.
+    SignatureChange = 0x5e,
+    /// Push rules.
+    PushRules = 0x70,
+    /// Pushers.
+    Pusher = 0x71,
+    /// Users by push key.
+    PusherUser = 0x72,
+    /// How far the pushing is.
+    PushWatermark = 0x73,
+    /// What waits to be pushed.
+    PushQueue = 0x74,
+    /// Files.
+    Media = 0x78,
+    /// Bytes of files.
+    MediaBytes = 0x79,
+    /// Thumbnails.
+    Thumbnail = 0x7a,
+    /// Files that wait for their upload.
+    PendingMedia = 0x7b,
 }
