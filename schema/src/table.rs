@@ -112,6 +112,10 @@ tables! {
     RoomAlias = 0x1d,
     /// The public directory.
     PublicRoom = 0x1e,
+    /// Rooms with new events, by commit.
+    RoomActivity = 0x1f,
+    /// Annotations by target, sender and key.
+    Annotation = 0x20,
     /// Receipts.
     Receipt = 0x60,
     /// Receipts in the order in which they came.

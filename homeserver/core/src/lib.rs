@@ -8,9 +8,11 @@ pub mod clock;
 pub mod error;
 pub mod numbers;
 pub mod random;
+pub mod rooms;
 
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use error::{Error, Result};
 pub use numbers::Numbers;
 pub use pli_store::StoreError;
 pub use random::Random;
+pub use rooms::Rooms;

@@ -47,7 +47,8 @@ pub struct RoomHeadRecord {
 
 impl Record for RoomHeadRecord {}
 
-/// An event. Its place in the timeline is in [`EventPointer`]; a redaction rewrites `json`.
+/// An event. Its place in the timeline is in [`EventPointer`]; a redaction rewrites `json` and
+/// `redacted_because`, nothing else ever changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// The room.
@@ -75,7 +76,7 @@ pub struct EventRecord {
 impl Record for EventRecord {}
 
 /// Which event an id names, and where it is in its room's timeline: at the position of the commit that
-/// wrote this record, at `index` among the events of that commit.
+/// wrote this record, at `index` among the room's events of that commit. Never written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPointer {
     /// The event's number.
@@ -215,4 +216,11 @@ table! {
     RoomAlias: pub struct RoomAliasKey { room: RoomNumber, alias: OwnedRoomAliasId } => ();
     /// The rooms in this server's public directory.
     PublicRoom: pub struct PublicRoomKey { room: RoomNumber } => ();
+    /// Which rooms got events in which commit, in order: consumers of the log (pushes, federation) go
+    /// through it from the position that they have reached.
+    RoomActivity: pub struct RoomActivityKey { at: Stamp, room: RoomNumber } => ();
+    /// The annotation of an event by a user, so that nobody makes the same one twice.
+    Annotation: pub struct AnnotationKey {
+        target: OwnedEventId, sender: OwnedUserId, event_type: String, key: String,
+    } => EventNumber;
 }

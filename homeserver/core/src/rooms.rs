@@ -1,0 +1,166 @@
+//! Rooms: their events, their state, their members; the one way by which anything gets into them.
+//!
+//! * Reading: [`Rooms::room_number`], [`Rooms::event`], [`Rooms::head`], [`Rooms::state_event`],
+//!   [`Rooms::member`] and their neighbors. What is read often is cached, bounded by bytes.
+//! * Writing: [`Rooms::append`] makes every new event of a local user; everything else here (creation,
+//!   membership, redaction, aliases, upgrade) prepares [`Draft`]s for it.
+//!
+//! One writer per room works in this process at a time (its lane), which is fair and lets senders who
+//! wait share a commit. Correctness does not rest on that but on the room's head, which every writer
+//! reads and writes in its transaction.
+
+mod authorize;
+mod cache;
+mod creation;
+mod draft;
+mod lanes;
+mod lookup;
+mod members;
+mod profiles;
+mod relations;
+mod room;
+mod staging;
+mod state;
+mod state_keys;
+mod stored_event;
+#[cfg(test)]
+pub(crate) mod testing;
+mod timeline;
+
+use std::sync::Arc;
+
+use pli_federation::keys::SigningKey;
+use pli_schema::{EventNumber, RoomNumber, StateKeyNumber};
+use pli_store::{Store, state_tree::StateTree};
+use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
+
+use self::{cache::Cache, lanes::Lanes};
+pub use self::{
+    creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
+    draft::{Appended, Draft, Origin},
+    profiles::Profile,
+    room::Room,
+    stored_event::StoredEvent,
+};
+use crate::{Clock, Numbers, Random};
+
+/// What can be set about rooms.
+#[derive(Clone, Debug)]
+pub struct RoomSettings {
+    /// The version of a new room when the client asks for none.
+    pub default_version: RoomVersionId,
+    /// Events kept in memory, in bytes of their JSON.
+    pub event_cache_bytes: usize,
+    /// Senders that may wait for one room at the same time; more are told to come back.
+    pub lane_waiting_max: usize,
+}
+
+impl Default for RoomSettings {
+    fn default() -> Self {
+        Self {
+            default_version: RoomVersionId::V12,
+            event_cache_bytes: 64 * 1024 * 1024,
+            lane_waiting_max: 1_024,
+        }
+    }
+}
+
+/// What [`Rooms`] is made of.
+#[derive(Clone, Debug)]
+pub struct RoomsParts {
+    /// The store.
+    pub store: Store,
+    /// The numbers of that store.
+    pub numbers: Numbers,
+    /// The clock.
+    pub clock: Clock,
+    /// The random generator.
+    pub random: Random,
+    /// The key with which this server signs events.
+    pub signing_key: Arc<SigningKey>,
+    /// This server's name.
+    pub server_name: OwnedServerName,
+    /// The settings.
+    pub settings: RoomSettings,
+}
+
+/// All rooms that this server knows. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    parts: Arc<RoomsParts>,
+    tree: StateTree,
+    lanes: Lanes,
+    caches: Caches,
+}
+
+/// Weights: events weigh the bytes of their JSON plus [`lookup::EVENT_OVERHEAD_BYTES`], the others one
+/// each.
+#[derive(Clone, Debug)]
+struct Caches {
+    events: Cache<EventNumber, Arc<StoredEvent>>,
+    rooms: Cache<RoomNumber, Arc<Room>>,
+    room_numbers: Cache<OwnedRoomId, RoomNumber>,
+    state_types: Cache<String, u64>,
+    state_keys: Cache<(u64, String), StateKeyNumber>,
+}
+
+/// Rooms kept in memory (about 200 bytes each).
+const ROOMS_CACHED: usize = 50_000;
+/// State keys kept in memory (about 150 bytes each).
+const STATE_KEYS_CACHED: usize = 200_000;
+
+impl Rooms {
+    /// The rooms of a store.
+    #[must_use]
+    pub fn new(parts: RoomsParts) -> Self {
+        let caches = Caches {
+            events: Cache::new(parts.settings.event_cache_bytes),
+            rooms: Cache::new(ROOMS_CACHED),
+            room_numbers: Cache::new(ROOMS_CACHED),
+            state_types: Cache::new(STATE_KEYS_CACHED),
+            state_keys: Cache::new(STATE_KEYS_CACHED),
+        };
+        Self {
+            tree: StateTree::new(parts.store.clone()),
+            lanes: Lanes::new(parts.settings.lane_waiting_max),
+            caches,
+            parts: Arc::new(parts),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// The states of the store's rooms.
+    #[must_use]
+    pub const fn state_tree(&self) -> &StateTree {
+        &self.tree
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// This server's name.
+    #[must_use]
+    pub fn server_name(&self) -> &ServerName {
+        &self.parts.server_name
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &RoomSettings {
+        &self.parts.settings
+    }
+
+    /// Whether the user is of this server.
+    #[must_use]
+    pub fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.parts.server_name
+    }
+}

@@ -1,0 +1,42 @@
+//! What member events say of people: their display name and avatar.
+
+use ruma::OwnedUserId;
+use serde_json::{Map, Value};
+
+use super::Rooms;
+use crate::{Error, Result};
+
+/// The display name and avatar of a user, as they go into `m.room.member`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `displayname`
+    pub display_name: Option<String>,
+    /// `avatar_url`
+    pub avatar_url: Option<String>,
+}
+
+impl Profile {
+    /// The content of an `m.room.member` event; what is not set is left out.
+    pub(super) fn member_content(&self, membership: &str) -> Map<String, Value> {
+        let mut content = Map::new();
+        content.insert("membership".to_owned(), Value::from(membership));
+        let fields = [("displayname", &self.display_name), ("avatar_url", &self.avatar_url)];
+        for (key, value) in fields {
+            if let Some(value) = value {
+                content.insert(key.to_owned(), Value::from(value.as_str()));
+            }
+        }
+        content
+    }
+}
+
+impl Rooms {
+    /// Requires that the user's server can be told: for now, that it is this one.
+    pub(super) fn require_reachable(&self, user_id: &OwnedUserId) -> Result<()> {
+        if self.is_local(user_id) {
+            return Ok(());
+        }
+        let text = "This server does not exchange rooms with other servers";
+        Err(Error::forbidden(text))
+    }
+}

@@ -1,0 +1,226 @@
+//! Events of one room on their way into one transaction.
+
+mod apply;
+mod prepare;
+
+use std::{collections::HashMap, sync::Arc};
+
+use pli_federation::event_format::Pdu;
+use pli_schema::{
+    EventNumber, RoomNumber, Stamp, StateRoot, Topic,
+    records::rooms::{
+        RoomActivityKey, RoomHeadKey, RoomHeadRecord, TransactionKey, TransactionRecord,
+    },
+};
+use pli_store::Tx;
+use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+
+use super::{
+    Draft, Origin, Room, Rooms, StoredEvent, draft::Expects, members, state_keys::Interned,
+};
+use crate::{Error, Result, numbers::NumberKind};
+
+/// A room's head and new events in the making, within one transaction. Events are appended one after
+/// the other, each on the state that the one before left; [`Self::close`] writes the head.
+///
+/// An event that is refused leaves nothing behind: everything that can be refused is looked at before
+/// the first of its records is put.
+pub(super) struct Staging<'a> {
+    rooms: &'a Rooms,
+    tx: &'a Tx,
+    pub(super) room: Room,
+    pub(super) head: RoomHeadRecord,
+    /// The index of the next event among those of this commit.
+    next_index: u32,
+    fresh: HashMap<EventNumber, Arc<StoredEvent>>,
+    interned: Vec<Interned>,
+    /// An event was written in part: the transaction must not be committed.
+    broken: bool,
+}
+
+/// What a transaction has made, for the caches, once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    events: Vec<Arc<StoredEvent>>,
+    interned: Vec<Interned>,
+}
+
+/// An event of a draft: made, or found to be there already.
+#[derive(Clone, Debug)]
+pub(super) struct StagedEvent {
+    pub(super) event_id: OwnedEventId,
+    pub(super) existed: bool,
+}
+
+impl<'a> Staging<'a> {
+    /// A room that exists.
+    pub(super) async fn open(rooms: &'a Rooms, tx: &'a Tx, room: RoomNumber) -> Result<Self> {
+        let head = tx.get(&RoomHeadKey { room }).await?;
+        let head = head.ok_or_else(|| Error::bug(format!("room {} has no head", room.0)))?;
+        let room = Room::clone(&*rooms.room(room).await?);
+        Ok(Self::with(rooms, tx, room, head))
+    }
+
+    /// A room whose first event comes now. From version 12 on its id is that of this event, until then
+    /// the one given here.
+    pub(super) async fn new_room(
+        rooms: &'a Rooms,
+        tx: &'a Tx,
+        id: OwnedRoomId,
+        version: RoomVersionId,
+    ) -> Result<Self> {
+        let number = RoomNumber(rooms.parts.numbers.next(NumberKind::Room).await?);
+        let head = RoomHeadRecord {
+            extremities: Vec::new(),
+            depth: 0,
+            state: StateRoot::EMPTY,
+            joined_members: 0,
+            invited_members: 0,
+        };
+        Ok(Self::with(rooms, tx, Room { number, id, version }, head))
+    }
+
+    fn with(rooms: &'a Rooms, tx: &'a Tx, room: Room, head: RoomHeadRecord) -> Self {
+        Self {
+            rooms,
+            tx,
+            room,
+            head,
+            next_index: 0,
+            fresh: HashMap::new(),
+            interned: Vec::new(),
+            broken: false,
+        }
+    }
+
+    /// Makes the event of a draft, unless it is there already: the device has used the transaction id,
+    /// or it is state that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the rules or the policy refuse it; [`Error::TooLarge`],
+    /// [`Error::BadJson`] if no event can be made of it.
+    pub(super) async fn append(
+        &mut self,
+        draft: &Draft,
+        origin: Option<&Origin>,
+    ) -> Result<StagedEvent> {
+        let transaction = origin.map(|origin| self.transaction_key(draft, origin));
+        if let Some(key) = &transaction
+            && let Some(TransactionRecord { event_id: Some(event_id), .. }) =
+                self.tx.get(key).await?
+        {
+            return Ok(StagedEvent { event_id, existed: true });
+        }
+        if let Some(event_id) = self.existing(draft).await? {
+            return Ok(StagedEvent { event_id, existed: true });
+        }
+        let prepared = self.prepare(draft, origin).await?;
+        let event_id = prepared.pdu.event_id.clone();
+        if let Err(error) = self.apply(prepared).await {
+            self.broken = true;
+            return Err(error);
+        }
+        if let Some(key) = transaction {
+            let at_ms = self.rooms.clock().now_ms();
+            self.tx.put(&key, &TransactionRecord { event_id: Some(event_id.clone()), at_ms })?;
+        }
+        Ok(StagedEvent { event_id, existed: false })
+    }
+
+    /// Writes the head, if there are new events. What is returned goes to [`Rooms::keep_staged`] after
+    /// the commit.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if writing an event failed half-way: the transaction must fail as a whole.
+    pub(super) fn close(self) -> Result<Staged> {
+        if self.broken {
+            return Err(Error::bug("an event could not be written"));
+        }
+        if self.next_index > 0 {
+            let room = self.room.number;
+            self.tx.put(&RoomHeadKey { room }, &self.head)?;
+            self.tx.put(&RoomActivityKey { at: Stamp::Commit, room }, &())?;
+            self.tx.wake(Topic::Room(room));
+        }
+        Ok(Staged { events: self.fresh.into_values().collect(), interned: self.interned })
+    }
+
+    fn transaction_key(&self, draft: &Draft, origin: &Origin) -> TransactionKey {
+        TransactionKey {
+            user_id: draft.sender.clone(),
+            device_id: origin.device_id.clone(),
+            scope: format!("{}/{}", self.room.number.0, origin.endpoint),
+            transaction_id: origin.transaction_id.to_string(),
+        }
+    }
+
+    /// The event that makes a draft unnecessary.
+    async fn existing(&self, draft: &Draft) -> Result<Option<OwnedEventId>> {
+        let Some(state_key) = &draft.state_key else {
+            return Ok(None);
+        };
+        let event_type = draft.event_type.to_string();
+        let current = self.state_pdu(&event_type, state_key).await?;
+        let membership = match &current {
+            Some(pdu) if event_type == "m.room.member" => members::membership_of(pdu),
+            _ => None,
+        };
+        match draft.expects {
+            Expects::Anything => {}
+            Expects::Not(unwanted) if membership == Some(unwanted) => {
+                return Ok(current.map(|pdu| pdu.event_id.clone()));
+            }
+            Expects::Not(_) => {}
+            Expects::OneOf(allowed, text) => {
+                if !membership.is_some_and(|membership| allowed.contains(&membership)) {
+                    return Err(Error::forbidden(text));
+                }
+            }
+        }
+        let Some(current) = current.filter(|pdu| pdu.sender == draft.sender) else {
+            return Ok(None);
+        };
+        let same = prepare::same_content(&current.content, &draft.content)?;
+        // The id is told only to those who may see the event.
+        let sender = self.state_pdu("m.room.member", draft.sender.as_str()).await?;
+        let joined = sender.as_deref().and_then(members::membership_of)
+            == Some(pli_schema::records::rooms::Membership::Join);
+        let own_membership = event_type == "m.room.member" && *state_key == draft.sender;
+        Ok((same && (joined || own_membership)).then(|| current.event_id.clone()))
+    }
+
+    /// A state event as the next event of this transaction sees it.
+    pub(super) async fn state_pdu(
+        &self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Arc<Pdu>>> {
+        let number = match self.interned.iter().find(|i| i.is(event_type, state_key)) {
+            Some(interned) => Some(interned.number()),
+            None => self.rooms.state_key_number(event_type, state_key).await?,
+        };
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        match self.rooms.tree.within(self.tx).get(self.head.state, number).await? {
+            Some(event) => Ok(Some(self.event(event).await?.pdu()?)),
+            None => Ok(None),
+        }
+    }
+
+    /// An event, also of this transaction.
+    async fn event(&self, number: EventNumber) -> Result<Arc<StoredEvent>> {
+        match self.fresh.get(&number) {
+            Some(event) => Ok(Arc::clone(event)),
+            None => self.rooms.existing_event(number).await,
+        }
+    }
+}
+
+impl Rooms {
+    /// Takes what a committed transaction has made into the caches.
+    pub(super) fn keep_staged(&self, staged: Staged) {
+        self.keep(staged.events);
+        self.keep_state_keys(staged.interned);
+    }
+}

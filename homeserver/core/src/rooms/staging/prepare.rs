@@ -1,0 +1,141 @@
+//! From a draft to an event that may go into the room.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pli_federation::{
+    auth_rules::{PowerLevels, Rejection},
+    canonical_json::{Numbers, canonicalize},
+    event_format::{self, MAX_PREV_EVENTS, NewEvent, Pdu, next_depth},
+    room_version,
+};
+use pli_schema::EventNumber;
+use ruma::{
+    OwnedDeviceId, OwnedEventId, OwnedTransactionId, events::TimelineEventType,
+    state_res::events::RoomPowerLevelsIntField,
+};
+use serde_json::value::RawValue;
+
+use super::{Draft, Origin, Staging, StoredEvent};
+use crate::{
+    Error, Result,
+    numbers::NumberKind,
+    rooms::{
+        authorize::{AuthState, format_error},
+        relations::Relation,
+    },
+};
+
+/// An event that every rule allows, not yet written.
+pub(super) struct Prepared {
+    pub(super) number: EventNumber,
+    pub(super) pdu: Arc<Pdu>,
+    pub(super) transaction: Option<(OwnedDeviceId, OwnedTransactionId)>,
+    pub(super) relation: Option<Relation>,
+    /// The event that it redacts.
+    pub(super) target: Option<Arc<StoredEvent>>,
+}
+
+/// Whether two contents are the same JSON; the first is canonical.
+pub(super) fn same_content(canonical: &RawValue, other: &RawValue) -> Result<bool> {
+    let other = canonicalize(other.get(), Numbers::Strict)
+        .map_err(|error| Error::BadJson(error.to_string()))?;
+    Ok(canonical.get() == other)
+}
+
+impl Staging<'_> {
+    /// Makes the event and asks everyone who may refuse it. Writes nothing.
+    pub(super) async fn prepare(&self, draft: &Draft, origin: Option<&Origin>) -> Result<Prepared> {
+        let state = AuthState::of(self, draft).await?;
+        let new = self.new_event(draft, &state).await?;
+        let parts = &self.rooms.parts;
+        let version = &self.room.version;
+        let pdu = event_format::build(new, version, &parts.signing_key, &parts.server_name)
+            .map_err(format_error)?;
+        state.check(&pdu, version)?;
+        let target = self.redaction_target(&pdu, &state).await?;
+        let relation = if draft.state_key.is_none() { Relation::of(&pdu) } else { None };
+        if let Some(relation) = &relation {
+            self.check_relation(&pdu, relation).await?;
+        }
+        Ok(Prepared {
+            number: EventNumber(parts.numbers.next(NumberKind::Event).await?),
+            pdu: Arc::new(pdu),
+            transaction: origin.map(|o| (o.device_id.clone(), o.transaction_id.clone())),
+            relation,
+            target,
+        })
+    }
+
+    async fn new_event(&self, draft: &Draft, state: &AuthState) -> Result<NewEvent> {
+        let rules = room_version::rules(&self.room.version).map_err(format_error)?;
+        let is_create = draft.event_type == TimelineEventType::RoomCreate;
+        let mut new = NewEvent::new(
+            draft.sender.clone(),
+            draft.event_type.clone(),
+            draft.content.clone(),
+            draft.origin_server_ts.unwrap_or_else(|| self.rooms.clock().now()),
+        );
+        if rules.event_format.require_room_create_room_id || !is_create {
+            new.room_id = Some(self.room.id.clone());
+        }
+        new.state_key.clone_from(&draft.state_key);
+        new.redacts.clone_from(&draft.redacts);
+        new.depth = next_depth([self.head.depth], &self.room.version).map_err(format_error)?;
+        let previous = self.head.extremities.iter().take(MAX_PREV_EVENTS);
+        new.prev_events = previous.map(|extremity| extremity.event_id.clone()).collect();
+        new.auth_events.clone_from(&state.auth_events);
+        if room_version::has_own_event_ids(&rules) {
+            new.event_id_localpart = Some(self.rooms.parts.random.letters(18));
+            new.reference_hashes = self.reference_hashes(state).await?;
+        }
+        Ok(new)
+    }
+
+    /// What room versions 1 and 2 write beside the id of each event that they name.
+    async fn reference_hashes(&self, state: &AuthState) -> Result<BTreeMap<OwnedEventId, String>> {
+        let mut hashes = BTreeMap::new();
+        let mut add = |pdu: &Pdu| -> Result<()> {
+            let hash = pdu.reference_hash(&self.room.version).map_err(format_error)?;
+            hashes.insert(pdu.event_id.clone(), hash);
+            Ok(())
+        };
+        for pdu in state.events() {
+            add(pdu)?;
+        }
+        for extremity in self.head.extremities.iter().take(MAX_PREV_EVENTS) {
+            add(&*self.event(extremity.event).await?.pdu()?)?;
+        }
+        Ok(hashes)
+    }
+
+    /// The event that a redaction redacts: it must be of this room, and the sender must be allowed to.
+    async fn redaction_target(
+        &self,
+        pdu: &Pdu,
+        state: &AuthState,
+    ) -> Result<Option<Arc<StoredEvent>>> {
+        let Some(redacts) = &pdu.redacts else {
+            return Ok(None);
+        };
+        let target = self.rooms.event_of_room(self.room.number, redacts).await?;
+        let target =
+            target.ok_or_else(|| Error::not_found("There is no such event in this room"))?;
+        let target_pdu = target.pdu()?;
+        let essential = [TimelineEventType::RoomCreate, TimelineEventType::RoomServerAcl];
+        if essential.contains(&target_pdu.event_type) {
+            return Err(Error::forbidden("Events of this type cannot be redacted"));
+        }
+        // The rules would let anyone of a server redact for others of it; that is for servers to do.
+        if target_pdu.sender != pdu.sender && !self.has_redact_level(pdu, state)? {
+            return Err(Error::forbidden("You may not redact this event"));
+        }
+        Ok(Some(target))
+    }
+
+    fn has_redact_level(&self, pdu: &Pdu, state: &AuthState) -> Result<bool> {
+        let refused = |Rejection(reason)| Error::Forbidden(reason);
+        let levels = PowerLevels::of(&self.room.version, state).map_err(refused)?;
+        let own = levels.of_user(&pdu.sender).map_err(refused)?;
+        Ok(own >= levels.to_act(RoomPowerLevelsIntField::Redact).map_err(refused)?)
+    }
+}
