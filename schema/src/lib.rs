@@ -3,7 +3,10 @@
 //! Everything that is stored has its key and its record here; nothing outside this crate knows how a
 //! key is laid out, and nothing outside the store knows which engine keeps it.
 
+pub mod address;
+pub mod domains;
 pub mod key;
+pub mod language;
 pub mod numbers;
 pub mod position;
 pub mod record;
@@ -11,7 +14,9 @@ pub mod records;
 pub mod table;
 pub mod topic;
 
+pub use address::{AddressError, Domain, EmailAddress};
 pub use key::{Key, KeyError, KeyPart, KeyPrefix, KeyReader, KeyWriter};
+pub use language::{Language, Text};
 pub use numbers::{EventNumber, RoomNumber, StateKeyNumber, StateRoot};
 pub use position::{Position, Stamp};
 pub use record::{Record, RecordError};

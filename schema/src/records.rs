@@ -1,8 +1,10 @@
 //! The records of each area with their keys, one file per area.
 
+pub mod accounts;
 pub mod encryption;
 pub mod media;
 pub mod meta;
+pub mod policy;
 pub mod push;
 pub mod rooms;
 pub mod sync;

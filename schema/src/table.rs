@@ -116,18 +116,30 @@ tables! {
     RoomActivity = 0x1f,
     /// Annotations by target, sender and key.
     Annotation = 0x20,
-    /// Receipts.
-    Receipt = 0x60,
-    /// Receipts in the order in which they came.
-    ReceiptStream = 0x61,
-    /// The newest receipt of each room.
-    ReceiptHead = 0x62,
-    /// Account data.
-    AccountData = 0x63,
-    /// Changes of account data in their order.
-    AccountDataStream = 0x64,
-    /// Filters.
-    Filter = 0x65,
+    /// Accounts.
+    Account = 0x30,
+    /// Profile fields.
+    Profile = 0x31,
+    /// Devices.
+    Device = 0x32,
+    /// Access tokens by hash.
+    AccessToken = 0x33,
+    /// Refresh tokens by hash.
+    RefreshToken = 0x34,
+    /// Owners of e-mail addresses.
+    EmailOwner = 0x35,
+    /// E-mail addresses of accounts.
+    AccountEmail = 0x36,
+    /// E-mail validation sessions.
+    Validation = 0x37,
+    /// E-mail validation sessions by the client's secret.
+    ValidationByClient = 0x38,
+    /// Registration tokens by hash.
+    RegistrationToken = 0x39,
+    /// Login tokens by hash.
+    LoginToken = 0x3a,
+    /// Accounts of admins.
+    Admin = 0x3b,
     /// Keys of devices.
     DeviceKeys = 0x50,
     /// One-time keys in the order of upload.
@@ -158,6 +170,18 @@ tables! {
     BackupKey = 0x5d,
     /// Users whose keys another user has signed.
     SignatureChange = 0x5e,
+    /// Receipts.
+    Receipt = 0x60,
+    /// Receipts in the order in which they came.
+    ReceiptStream = 0x61,
+    /// The newest receipt of each room.
+    ReceiptHead = 0x62,
+    /// Account data.
+    AccountData = 0x63,
+    /// Changes of account data in their order.
+    AccountDataStream = 0x64,
+    /// Filters.
+    Filter = 0x65,
     /// Push rules.
     PushRules = 0x70,
     /// Pushers.
@@ -176,4 +200,12 @@ tables! {
     Thumbnail = 0x7a,
     /// Files that wait for their upload.
     PendingMedia = 0x7b,
+    /// Domains of the allow-list.
+    Domain = 0x80,
+    /// Exact addresses that override the allow-list.
+    AddressRule = 0x81,
+    /// The audit log.
+    Audit = 0x82,
+    /// Mails to send.
+    MailJob = 0x83,
 }
