@@ -3,6 +3,7 @@
 //! Everything that is stored has its key and its record here; nothing outside this crate knows how a
 //! key is laid out, and nothing outside the store knows which engine keeps it.
 
+pub mod account_settings;
 pub mod address;
 pub mod domains;
 pub mod key;

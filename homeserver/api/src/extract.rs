@@ -106,6 +106,31 @@ fn parameter(text: &str) -> Core {
     }
 }
 
+/// A JSON body of a type that is not ruma's. An empty body counts as `{}`.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: serde::de::DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, Error> {
+        let (parts, body) = request.with_limited_body().into_parts();
+        let bytes = read_body(body).await?;
+        refuse_lone_surrogates(&bytes, &parts.headers)?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| not_what(&error).into())
+    }
+}
+
+impl<T: serde::Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => RawJson(bytes.into()).into_response(),
+            Err(error) => Error(Core::Bug(format!("answer: {error}"))).into_response(),
+        }
+    }
+}
+
 impl<T: OutgoingResponse> IntoResponse for Ruma<T> {
     fn into_response(self) -> Response {
         match self.0.try_into_http_response::<Vec<u8>>() {

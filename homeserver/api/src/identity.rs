@@ -6,33 +6,10 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use futures_util::future::BoxFuture;
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use pli_core::accounts::Authenticated;
+use ruma::{DeviceId, OwnedUserId, UserId};
 
 use crate::{AppState, Error};
-
-/// Who a valid access token stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authenticated {
-    /// The user.
-    pub user_id: OwnedUserId,
-    /// The device whose token was used.
-    pub device_id: OwnedDeviceId,
-    /// The account is a guest.
-    pub is_guest: bool,
-    /// The account is an admin of this server.
-    pub is_admin: bool,
-}
-
-/// Looks up access tokens.
-pub trait Authenticate: Send + Sync {
-    /// Who an access token stands for.
-    ///
-    /// # Errors
-    /// `UnknownToken` for a token that is not (or no longer) valid, `UserLocked` for a locked account.
-    fn authenticate<'a>(&'a self, token: &'a str)
-    -> BoxFuture<'a, pli_core::Result<Authenticated>>;
-}
 
 /// A user of this server with a valid access token; guests are refused
 /// (`M_GUEST_ACCESS_FORBIDDEN`). Dereferences to [`Authenticated`].
@@ -109,7 +86,7 @@ pub fn access_token(parts: &Parts) -> Result<Option<String>, Error> {
 
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
     match access_token(parts)? {
-        Some(token) => Ok(Some(state.authenticator.authenticate(&token).await?)),
+        Some(token) => Ok(Some(state.accounts.authenticate(&token).await?)),
         None => Ok(None),
     }
 }

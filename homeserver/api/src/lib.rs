@@ -10,11 +10,13 @@ pub mod client;
 pub mod error;
 pub mod extract;
 pub mod identity;
+pub mod language;
 pub mod router;
 pub mod state;
 
 pub use error::{Error, Result};
-pub use extract::{RawJson, Ruma};
-pub use identity::{Admin, Anyone, User};
+pub use extract::{Json, RawJson, Ruma};
+pub use identity::{Admin, Anyone, User, UserOrGuest};
+pub use language::PreferredLanguage;
 pub use router::{Route, Routes};
 pub use state::AppState;

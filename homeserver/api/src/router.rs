@@ -146,29 +146,18 @@ pub fn routes() -> Routes {
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http::Request};
-    use futures_util::future::BoxFuture;
     use http::StatusCode;
+    use pli_core::{Clock, accounts::Accounts};
+    use ruma::server_name;
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{
-        Result, User,
-        identity::{Authenticate, Authenticated},
-    };
-
-    struct Nobody;
-
-    impl Authenticate for Nobody {
-        fn authenticate<'a>(
-            &'a self,
-            _: &'a str,
-        ) -> BoxFuture<'a, pli_core::Result<Authenticated>> {
-            Box::pin(async { Err(pli_core::Error::UnknownToken { soft_logout: false }) })
-        }
-    }
+    use crate::{Result, User};
 
     fn state() -> AppState {
-        AppState { authenticator: std::sync::Arc::new(Nobody) }
+        let store = pli_store::Store::in_memory();
+        let name = server_name!("pli.example").to_owned();
+        AppState { accounts: Accounts::for_tests(store, Clock::system(), name).unwrap() }
     }
 
     async fn call(router: Router<AppState>, method: &str, uri: &str, body: &str) -> (u16, String) {

@@ -1,10 +1,7 @@
 //! What handlers may ask for: the core's small structs, each extracted on its own.
 
-use std::sync::Arc;
-
 use axum::extract::FromRef;
-
-use crate::identity::Authenticate;
+use pli_core::accounts::Accounts;
 
 /// Declares [`AppState`]: one line per struct, each of which a handler takes as `State<Type>`.
 macro_rules! app_state {
@@ -27,8 +24,8 @@ macro_rules! app_state {
 }
 
 app_state! {
-    /// Looks up access tokens.
-    authenticator: Arc<dyn Authenticate>,
+    /// Accounts, devices, sessions.
+    accounts: Accounts,
 }
 
 impl std::fmt::Debug for AppState {

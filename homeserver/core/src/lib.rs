@@ -4,6 +4,7 @@
 //! Each area is a small struct that holds what it needs and is cheap to clone; there is no bag of all
 //! services. A handler of the api makes one call into one of them.
 
+pub mod accounts;
 pub mod calls;
 pub mod clock;
 pub mod error;

@@ -51,5 +51,9 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    account,
+    device,
     discovery,
+    register,
+    session,
 }

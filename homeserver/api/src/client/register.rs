@@ -1,0 +1,93 @@
+//! `POST /_matrix/client/v3/register`
+//! `GET /_matrix/client/v3/register/available`
+//! `GET /_matrix/client/v1/register/m.login.registration_token/validity`
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-registration>
+
+use std::time::Duration;
+
+use axum::extract::State;
+use pli_core::accounts::{
+    Accounts, DeviceWish, Operation, RegisterRequest, Registered, Secret,
+};
+use ruma::api::client::account::{
+    check_registration_token_validity, get_username_availability,
+    register::{self, RegistrationKind},
+};
+
+use crate::{PreferredLanguage, Result, Routes, Ruma};
+
+async fn register(
+    State(accounts): State<Accounts>,
+    PreferredLanguage(language): PreferredLanguage,
+    Ruma(request): Ruma<register::v3::Request>,
+) -> Result<Ruma<register::v3::Response>> {
+    if request.login_type.is_some() {
+        let text = "Application services are not served yet";
+        return Err(pli_core::Error::forbidden(text).into());
+    }
+    let operation = operation(&request)?;
+    let device = DeviceWish {
+        device_id: request.device_id,
+        initial_display_name: request.initial_device_display_name,
+        refresh_token: request.refresh_token,
+    };
+    let registered = match request.kind {
+        RegistrationKind::Guest => accounts.register_guest(&device).await?,
+        RegistrationKind::User => {
+            let request = RegisterRequest {
+                operation,
+                username: request.username,
+                password: request.password.map(Secret::from),
+                device,
+                inhibit_login: request.inhibit_login,
+                language,
+                auth: request.auth,
+            };
+            accounts.register(request).await?
+        }
+        _ => return Err(pli_core::Error::invalid_param("This kind of account is not known").into()),
+    };
+    Ok(Ruma(response(registered)))
+}
+
+/// What of the request the authentication session is for.
+fn operation(request: &register::v3::Request) -> pli_core::Result<Operation> {
+    let endpoint = "POST /register";
+    if request.username.is_none() && request.password.is_none() {
+        return Ok(Operation::without_content(endpoint));
+    }
+    Operation::new(endpoint, &(&request.username, &request.password, request.inhibit_login))
+}
+
+fn response(registered: Registered) -> register::v3::Response {
+    let mut response = register::v3::Response::new(registered.user_id);
+    if let Some(session) = registered.session {
+        response.access_token = Some(session.access_token.reveal().to_owned());
+        response.refresh_token = session.refresh_token.map(|token| token.reveal().to_owned());
+        response.expires_in = session.expires_in_ms.map(Duration::from_millis);
+        response.device_id = Some(session.device_id);
+    }
+    response
+}
+
+async fn available(
+    State(accounts): State<Accounts>,
+    Ruma(request): Ruma<get_username_availability::v3::Request>,
+) -> Result<Ruma<get_username_availability::v3::Response>> {
+    accounts.check_username(&request.username).await?;
+    Ok(Ruma(get_username_availability::v3::Response::new(true)))
+}
+
+async fn token_validity(
+    State(accounts): State<Accounts>,
+    Ruma(request): Ruma<check_registration_token_validity::v1::Request>,
+) -> Result<Ruma<check_registration_token_validity::v1::Response>> {
+    let valid = accounts.registration_token_is_valid(&request.token).await?;
+    Ok(Ruma(check_registration_token_validity::v1::Response::new(valid)))
+}
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.ruma(register).ruma(available).ruma(token_validity)
+}

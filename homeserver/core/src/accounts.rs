@@ -1,0 +1,165 @@
+//! Accounts: registration, login, devices, sessions, profiles, e-mail addresses.
+
+mod cache;
+pub mod devices;
+pub mod login;
+mod names;
+pub mod passwords;
+pub mod registration;
+pub mod registration_tokens;
+mod secret;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+pub mod uia;
+mod wrong_tries;
+
+use std::sync::Arc;
+
+use pli_schema::{
+    account_settings::{PasswordSettings, ProfileSettings, RegistrationSettings, SessionSettings},
+    records::accounts::{AccountKey, AccountRecord},
+};
+use pli_store::{Store, Tx};
+use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
+
+use self::{cache::TokenCache, passwords::Passwords, uia::UiaSessions, wrong_tries::WrongTries};
+pub use self::{
+    devices::Device,
+    login::{LoginIdentifier, LoginRequest},
+    registration::{RegisterRequest, Registered},
+    secret::Secret,
+    tokens::{DeviceWish, Session, TokenHash},
+    uia::Operation,
+};
+use crate::{Clock, Error, Random, Result};
+
+/// Who a valid access token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The device whose token was used.
+    pub device_id: OwnedDeviceId,
+    /// The account is a guest in the sense of the specification ("Guest access").
+    pub is_guest: bool,
+    /// The account is an admin of this server.
+    pub is_admin: bool,
+    /// The account is suspended: it may read and little else.
+    pub is_suspended: bool,
+}
+
+/// What accounts need to know of the server.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// The server's name.
+    pub server_name: OwnedServerName,
+    /// Where clients reach the server, without a slash at the end: for links in mails.
+    pub base_url: String,
+    /// Registration.
+    pub registration: RegistrationSettings,
+    /// Passwords.
+    pub passwords: PasswordSettings,
+    /// Sessions.
+    pub sessions: SessionSettings,
+    /// Profiles.
+    pub profiles: ProfileSettings,
+}
+
+impl AccountSettings {
+    /// The default settings of a server.
+    #[must_use]
+    pub fn new(server_name: OwnedServerName, base_url: impl Into<String>) -> Self {
+        Self {
+            server_name,
+            base_url: base_url.into(),
+            registration: RegistrationSettings::default(),
+            passwords: PasswordSettings::default(),
+            sessions: SessionSettings::default(),
+            profiles: ProfileSettings::default(),
+        }
+    }
+
+    /// Open registration with `m.login.dummy`, cheap passwords and no limits: for tests.
+    #[must_use]
+    pub fn for_tests(server_name: OwnedServerName) -> Self {
+        let mut settings = Self::new(server_name, "http://localhost:8008");
+        settings.registration.open_with_dummy = true;
+        settings.passwords = PasswordSettings::cheap();
+        settings.sessions.limits = false;
+        settings
+    }
+}
+
+/// The accounts of this server. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    store: Store,
+    clock: Clock,
+    random: Random,
+    settings: Arc<AccountSettings>,
+    passwords: Passwords,
+    cache: Arc<TokenCache>,
+    uia: Arc<UiaSessions>,
+    wrong_tries: Arc<WrongTries>,
+}
+
+impl Accounts {
+    /// The accounts of a store.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the parameters of the password hash are out of Argon2's bounds.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        random: Random,
+        settings: AccountSettings,
+    ) -> Result<Self> {
+        Ok(Self {
+            store,
+            passwords: Passwords::new(settings.passwords.clone(), random.clone())?,
+            uia: Arc::new(UiaSessions::new(clock.clone(), random.clone())),
+            wrong_tries: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            clock,
+            random,
+            settings: Arc::new(settings),
+            cache: Arc::default(),
+        })
+    }
+
+    /// The accounts of an empty store in memory, with [`AccountSettings::for_tests`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_tests(store: Store, clock: Clock, server_name: OwnedServerName) -> Result<Self> {
+        Self::new(store, clock, Random::from_os(), AccountSettings::for_tests(server_name))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &AccountSettings {
+        &self.settings
+    }
+
+    /// The server's name.
+    #[must_use]
+    pub fn server_name(&self) -> &ruma::ServerName {
+        &self.settings.server_name
+    }
+
+    /// An account of this server.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn account(&self, user_id: &UserId) -> Result<Option<AccountRecord>> {
+        Ok(self.store.get(&AccountKey { user_id: user_id.to_owned() }).await?)
+    }
+
+    /// An account that may be used: it exists and is not closed.
+    async fn open_account(&self, tx: &Tx, user_id: &UserId) -> Result<AccountRecord> {
+        let account = tx.get(&AccountKey { user_id: user_id.to_owned() }).await?;
+        account
+            .filter(|account| !account.deactivated)
+            .ok_or_else(|| Error::not_found("There is no such account"))
+    }
+}

@@ -1,0 +1,320 @@
+//! Registration: who may make an account, with which proof, under which name.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-registration>
+
+use std::collections::BTreeMap;
+
+use pli_schema::{
+    Language, Topic,
+    records::accounts::{
+        AccountKey, AccountKind, AccountRecord, AdminKey, ProfileKey, ProfileRecord, Purpose,
+        SecretHash,
+    },
+};
+use pli_store::Tx;
+use ruma::{
+    OwnedUserId, UserId,
+    api::client::uiaa::{
+        AuthData, AuthType, LoginTermsParams, PolicyDefinition, PolicyTranslation,
+    },
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Accounts, Operation, Secret, Session, names,
+    tokens::{DeviceWish, FreshTokens},
+    uia::{Proof, Stages},
+};
+use crate::{Error, Result};
+
+/// A request to register.
+#[derive(Clone, Debug)]
+pub struct RegisterRequest {
+    /// What the request asks for, for the authentication session.
+    pub operation: Operation,
+    /// The name that the client wishes. Ignored where the name comes from an e-mail address.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The first device.
+    pub device: DeviceWish,
+    /// Do not log in.
+    pub inhibit_login: bool,
+    /// The language of the person.
+    pub language: Language,
+    /// The stage that is passed with this request.
+    pub auth: Option<AuthData>,
+}
+
+/// An account that has been made.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The first session, unless it was not wanted.
+    pub session: Option<Session>,
+}
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub(super) struct NewAccount {
+    pub password_hash: Option<String>,
+    pub kind: AccountKind,
+    pub admin: bool,
+    pub from_email: bool,
+    pub language: Language,
+    pub display_name: String,
+}
+
+impl Accounts {
+    /// Registers an account.
+    ///
+    /// # Errors
+    /// [`Error::Uia`] with what is to be proven; [`Error::UserInUse`], [`Error::InvalidUsername`],
+    /// [`Error::Exclusive`] for names; [`Error::WeakPassword`]; [`Error::ThreepidDenied`] for an address
+    /// that may not register; [`Error::Forbidden`].
+    pub async fn register(&self, request: RegisterRequest) -> Result<Registered> {
+        if let Some(password) = &request.password {
+            self.passwords.check_rules(password)?;
+        }
+        if self.name_matters(&request) && request.username.is_some() {
+            self.check_username(request.username.as_deref().unwrap_or_default()).await?;
+        }
+        let stages = Stages {
+            operation: &request.operation,
+            who: None,
+            flows: self.registration_flows(),
+            params: self.terms_params()?,
+            purpose: Purpose::Register,
+        };
+        let proofs = self.pass(&stages, request.auth.as_ref()).await?;
+        let password_hash = match &request.password {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let fresh = &self.fresh_tokens(&request.device);
+        let (request, proofs, password_hash) = (&request, &proofs, &password_hash);
+        let (registered, ended) = self
+            .store
+            .write(|tx| async move {
+                let user_id = self.make_account(&tx, request, proofs, password_hash).await?;
+                self.first_session(&tx, user_id, request, fresh).await
+            })
+            .await?;
+        self.forget_tokens(&ended);
+        Ok(registered)
+    }
+
+    async fn first_session(
+        &self,
+        tx: &Tx,
+        user_id: OwnedUserId,
+        request: &RegisterRequest,
+        fresh: &FreshTokens,
+    ) -> Result<(Registered, Vec<SecretHash>)> {
+        if request.inhibit_login {
+            return Ok((Registered { user_id, session: None }, Vec::new()));
+        }
+        let (session, ended) = self.begin_session(tx, &user_id, &request.device, fresh).await?;
+        Ok((Registered { user_id, session: Some(session) }, ended))
+    }
+
+    /// Uses the proofs and makes the account that they allow.
+    async fn make_account(
+        &self,
+        tx: &Tx,
+        request: &RegisterRequest,
+        proofs: &[Proof],
+        password_hash: &Option<String>,
+    ) -> Result<OwnedUserId> {
+        let mut admin = false;
+        for proof in proofs {
+            if let Proof::RegistrationToken { hash } = proof {
+                admin = self.use_registration_token(tx, *hash).await?;
+            }
+        }
+        let user_id = match &request.username {
+            Some(name) => self.chosen_user_id(name)?,
+            None => self.made_up_user_id()?,
+        };
+        let account = NewAccount {
+            password_hash: password_hash.clone(),
+            kind: AccountKind::Agent,
+            admin,
+            from_email: false,
+            language: request.language,
+            display_name: user_id.localpart().to_owned(),
+        };
+        self.create(tx, &user_id, account).await?;
+        Ok(user_id)
+    }
+
+    /// Makes an account.
+    pub(super) async fn create(&self, tx: &Tx, user_id: &UserId, new: NewAccount) -> Result<()> {
+        let key = AccountKey { user_id: user_id.to_owned() };
+        if tx.get(&key).await?.is_some() {
+            return Err(in_use());
+        }
+        let record = AccountRecord {
+            password_hash: new.password_hash,
+            kind: new.kind,
+            admin: new.admin,
+            from_email: new.from_email,
+            created_ms: self.clock.now_ms(),
+            language: new.language,
+            deactivated: false,
+            erased: false,
+            locked: false,
+            suspended: false,
+        };
+        tx.put(&key, &record)?;
+        if new.admin {
+            tx.put(&AdminKey { user_id: user_id.to_owned() }, &())?;
+        }
+        let name = ProfileKey { user_id: user_id.to_owned(), field: "displayname".to_owned() };
+        let json = serde_json::Value::from(new.display_name).to_string();
+        tx.put(&name, &ProfileRecord { json })?;
+        tx.wake(Topic::User(user_id.to_owned()));
+        Ok(())
+    }
+
+    /// Makes an account without asking for proofs: for what has authenticated in another way
+    /// (registration with a shared secret, application services) and for tests.
+    ///
+    /// # Errors
+    /// [`Error::UserInUse`], [`Error::InvalidUsername`], [`Error::WeakPassword`].
+    pub async fn create_account(
+        &self,
+        username: &str,
+        password: Option<&Secret>,
+        admin: bool,
+    ) -> Result<OwnedUserId> {
+        let user_id = &names::user_id_for(username, &self.settings.server_name)?;
+        let password_hash = match password {
+            Some(password) => {
+                self.passwords.check_rules(password)?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        let account = &NewAccount {
+            password_hash,
+            kind: AccountKind::Agent,
+            admin,
+            from_email: false,
+            language: Language::default(),
+            display_name: user_id.localpart().to_owned(),
+        };
+        self.store
+            .write(|tx| async move { self.create(&tx, user_id, account.clone()).await })
+            .await?;
+        Ok(user_id.clone())
+    }
+
+    /// Registers a guest in the sense of the specification ("Guest access"), where that is allowed.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where it is not.
+    pub async fn register_guest(&self, device: &DeviceWish) -> Result<Registered> {
+        if !self.settings.registration.guest_access {
+            return Err(Error::forbidden("Guest access is off on this server"));
+        }
+        let user_id = &self.made_up_user_id()?;
+        let wish = &DeviceWish { refresh_token: false, ..device.clone() };
+        let fresh = &self.fresh_tokens(wish);
+        let account = &NewAccount {
+            password_hash: None,
+            kind: AccountKind::MatrixGuest,
+            admin: false,
+            from_email: false,
+            language: Language::default(),
+            display_name: "Guest".to_owned(),
+        };
+        let session = self
+            .store
+            .write(|tx| async move {
+                self.create(&tx, user_id, account.clone()).await?;
+                Ok::<_, Error>(self.begin_session(&tx, user_id, wish, fresh).await?.0)
+            })
+            .await?;
+        Ok(Registered { user_id: user_id.clone(), session: Some(session) })
+    }
+
+    /// Whether a name could be registered now.
+    ///
+    /// # Errors
+    /// [`Error::UserInUse`], [`Error::InvalidUsername`]; [`Error::Exclusive`] for names that come from
+    /// e-mail addresses, whether they are taken or not.
+    pub async fn check_username(&self, username: &str) -> Result<()> {
+        let user_id = self.chosen_user_id(username)?;
+        match self.account(&user_id).await? {
+            Some(_) => Err(in_use()),
+            None => Ok(()),
+        }
+    }
+
+    fn chosen_user_id(&self, username: &str) -> Result<OwnedUserId> {
+        let user_id = names::user_id_for(username, &self.settings.server_name)?;
+        let open = self.settings.registration.open_with_dummy;
+        if !open && names::looks_like_an_address(user_id.localpart()) {
+            let text = "Names of this form belong to e-mail addresses";
+            return Err(Error::Exclusive(text.to_owned()));
+        }
+        if user_id.localpart().bytes().all(|byte| byte.is_ascii_digit()) {
+            let text = "Names of digits only belong to guests";
+            return Err(Error::InvalidUsername(text.to_owned()));
+        }
+        Ok(user_id)
+    }
+
+    fn made_up_user_id(&self) -> Result<OwnedUserId> {
+        let local = self.random.digits(16);
+        UserId::parse(format!("@{local}:{}", self.settings.server_name))
+            .map_err(|_| Error::bug("a made-up user id is not valid"))
+    }
+
+    /// The name is checked early where the person chooses it, and only there: else the answer would say
+    /// who has an account.
+    fn name_matters(&self, request: &RegisterRequest) -> bool {
+        let chooses =
+            matches!(request.auth, Some(AuthData::RegistrationToken(_) | AuthData::Dummy(_)));
+        self.settings.registration.open_with_dummy || chooses
+    }
+
+    fn registration_flows(&self) -> Vec<Vec<AuthType>> {
+        let registration = &self.settings.registration;
+        let mut first = vec![AuthType::RegistrationToken];
+        if registration.open_with_dummy {
+            first.insert(0, AuthType::Dummy);
+        }
+        let with_terms = |stage: AuthType| match registration.terms.is_empty() {
+            true => vec![stage],
+            false => vec![AuthType::Terms, stage],
+        };
+        first.into_iter().map(with_terms).collect()
+    }
+
+    fn terms_params(&self) -> Result<Option<Box<RawValue>>> {
+        let terms = &self.settings.registration.terms;
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        let policies = terms.iter().map(|document| {
+            let translations = [("fr", &document.fr), ("en", &document.en)]
+                .map(|(tag, it)| {
+                    (tag.to_owned(), PolicyTranslation::new(it.name.clone(), it.url.clone()))
+                })
+                .into_iter()
+                .collect();
+            (document.id.clone(), PolicyDefinition::new(document.version.clone(), translations))
+        });
+        let params = BTreeMap::from([("m.login.terms", LoginTermsParams::new(policies.collect()))]);
+        serde_json::value::to_raw_value(&params)
+            .map(Some)
+            .map_err(|error| Error::Bug(format!("terms: {error}")))
+    }
+}
+
+fn in_use() -> Error {
+    Error::UserInUse("The user name is taken".to_owned())
+}

@@ -1,0 +1,234 @@
+//! Registration, login and sessions, as a client sees them.
+
+use pli_store::Store;
+use ruma::{
+    api::client::uiaa::{
+        AuthData, AuthType, Dummy, MatrixUserIdentifier, Password, RegistrationToken,
+    },
+    server_name,
+};
+
+use super::*;
+use crate::TestClock;
+
+pub(super) struct World {
+    pub accounts: Accounts,
+    pub clock: TestClock,
+}
+
+pub(super) fn world(change: impl FnOnce(&mut AccountSettings)) -> World {
+    let clock = TestClock::new(1_700_000_000_000);
+    let mut settings = AccountSettings::for_tests(server_name!("pli.example").to_owned());
+    change(&mut settings);
+    let accounts =
+        Accounts::new(Store::in_memory(), Clock::Test(clock.clone()), Random::seeded(7), settings);
+    World { accounts: accounts.unwrap(), clock }
+}
+
+pub(super) fn request(username: Option<&str>, auth: Option<AuthData>) -> RegisterRequest {
+    RegisterRequest {
+        operation: Operation::new("POST /register", &(username, "pass word")).unwrap(),
+        username: username.map(str::to_owned),
+        password: Some("pass word".into()),
+        device: DeviceWish::default(),
+        inhibit_login: false,
+        language: pli_schema::Language::En,
+        auth,
+    }
+}
+
+fn dummy() -> Option<AuthData> {
+    Some(AuthData::Dummy(Dummy::new()))
+}
+
+async fn register(world: &World, name: &str) -> Session {
+    world.accounts.register(request(Some(name), dummy())).await.unwrap().session.unwrap()
+}
+
+fn password_login(user: &str, password: &str) -> LoginRequest {
+    LoginRequest::Password {
+        identifier: LoginIdentifier::User(user.to_owned()),
+        password: password.into(),
+    }
+}
+
+pub(super) fn challenge<T: std::fmt::Debug>(
+    result: Result<T>,
+) -> ruma::api::client::uiaa::UiaaInfo {
+    match result {
+        Err(Error::Uia(info)) => *info,
+        other => panic!("expected a challenge, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_registered_user_logs_in_and_out() {
+    let world = world(|_| {});
+    let accounts = &world.accounts;
+    let session = register(&world, "alice").await;
+    let who = accounts.authenticate(session.access_token.reveal()).await.unwrap();
+    assert_eq!(who.user_id.as_str(), "@alice:pli.example");
+    assert!(!who.is_admin && !who.is_guest);
+    let again = accounts.register(request(Some("alice"), dummy())).await;
+    assert!(matches!(again, Err(Error::UserInUse(_))));
+
+    for name in ["alice", "@alice:pli.example", "Alice"] {
+        accounts.login(password_login(name, "pass word"), &DeviceWish::default()).await.unwrap();
+    }
+    for (name, password) in [("alice", "wrong"), ("bob", "pass word"), ("", ""), ("alice", "")] {
+        let refused = accounts.login(password_login(name, password), &DeviceWish::default()).await;
+        assert!(matches!(refused, Err(Error::Forbidden(_))), "{name} {password}");
+    }
+    for token in ["", " ", "é", "x", &"x".repeat(10_000)] {
+        let refused = accounts.authenticate(token).await;
+        assert!(matches!(refused, Err(Error::UnknownToken { soft_logout: false })));
+    }
+}
+
+#[tokio::test]
+async fn logging_in_on_a_known_device_ends_its_earlier_token() {
+    let world = world(|_| {});
+    let accounts = &world.accounts;
+    let first = register(&world, "alice").await;
+    let wish = DeviceWish { device_id: Some(first.device_id.clone()), ..DeviceWish::default() };
+    accounts.authenticate(first.access_token.reveal()).await.unwrap();
+    let second = accounts.login(password_login("alice", "pass word"), &wish).await.unwrap();
+    assert_eq!(first.device_id, second.device_id);
+    assert!(accounts.authenticate(first.access_token.reveal()).await.is_err());
+    accounts.authenticate(second.access_token.reveal()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refresh_keeps_the_old_tokens_until_the_new_one_is_used() {
+    let world = world(|_| {});
+    let accounts = &world.accounts;
+    register(&world, "alice").await;
+    let wish = DeviceWish { refresh_token: true, ..DeviceWish::default() };
+    let first = accounts.login(password_login("alice", "pass word"), &wish).await.unwrap();
+    assert_eq!(first.expires_in_ms, Some(3_600_000));
+    let refresh_1 = first.refresh_token.unwrap();
+    let lost = accounts.refresh(refresh_1.reveal()).await.unwrap();
+    // The answer was lost: the same refresh token works again, and only the newest pair is left.
+    let second = accounts.refresh(refresh_1.reveal()).await.unwrap();
+    accounts.authenticate(first.access_token.reveal()).await.unwrap();
+    assert!(accounts.authenticate(lost.access_token.reveal()).await.is_err());
+    accounts.authenticate(second.access_token.reveal()).await.unwrap();
+    assert!(accounts.authenticate(first.access_token.reveal()).await.is_err());
+    assert!(accounts.refresh(refresh_1.reveal()).await.is_err());
+
+    world.clock.advance_ms(3_600_000);
+    let expired = accounts.authenticate(second.access_token.reveal()).await;
+    assert!(matches!(expired, Err(Error::UnknownToken { soft_logout: true })));
+    let third = accounts.refresh(second.refresh_token.unwrap().reveal()).await.unwrap();
+    accounts.authenticate(third.access_token.reveal()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_token_works_once_and_not_for_long() {
+    let world = world(|_| {});
+    let accounts = &world.accounts;
+    let session = register(&world, "alice").await;
+    let who = accounts.authenticate(session.access_token.reveal()).await.unwrap();
+    let (token, lifetime_ms) = accounts.new_login_token(&who).await.unwrap();
+    let wish = DeviceWish::default();
+    let first = accounts.login(LoginRequest::Token(token.clone()), &wish).await.unwrap();
+    assert_eq!(first.user_id, session.user_id);
+    assert!(accounts.login(LoginRequest::Token(token), &wish).await.is_err());
+    let (token, _) = accounts.new_login_token(&who).await.unwrap();
+    world.clock.advance_ms(lifetime_ms);
+    assert!(accounts.login(LoginRequest::Token(token), &wish).await.is_err());
+}
+
+#[tokio::test]
+async fn the_first_admin_registers_with_a_code_that_works_once() {
+    let world = world(|settings| settings.registration.open_with_dummy = false);
+    let accounts = &world.accounts;
+    let voided = accounts.first_admin_code().await.unwrap().unwrap();
+    let code = accounts.first_admin_code().await.unwrap().unwrap();
+    assert!(!accounts.registration_token_is_valid(voided.reveal()).await.unwrap());
+    let info = challenge(accounts.register(request(Some("root"), None)).await);
+    assert!(info.flows.iter().any(|flow| flow.stages == [AuthType::RegistrationToken]));
+    assert!(!info.flows.iter().any(|flow| flow.stages.contains(&AuthType::Dummy)));
+    let with = |token: &str| {
+        let mut auth = RegistrationToken::new(token.to_owned());
+        auth.session.clone_from(&info.session);
+        Some(AuthData::RegistrationToken(auth))
+    };
+    let wrong = challenge(accounts.register(request(Some("root"), with("nonsense"))).await);
+    assert!(wrong.auth_error.is_some() && wrong.completed.is_empty());
+    let session = accounts.register(request(Some("root"), with(code.reveal()))).await.unwrap();
+    let session = session.session.unwrap();
+    let who = accounts.authenticate(session.access_token.reveal()).await.unwrap();
+    assert!(who.is_admin);
+    assert!(accounts.first_admin_code().await.unwrap().is_none());
+    assert!(!accounts.registration_token_is_valid(code.reveal()).await.unwrap());
+    challenge(accounts.register(request(Some("mallory"), with(code.reveal()))).await);
+}
+
+#[tokio::test]
+async fn names_of_addresses_are_nobodys_choice() {
+    let world = world(|settings| settings.registration.open_with_dummy = false);
+    for name in ["jane.doe-agents.example", "jane.doe-agents.example1"] {
+        let refused = world.accounts.check_username(name).await;
+        assert!(matches!(refused, Err(Error::Exclusive(_))), "{name}");
+    }
+    world.accounts.check_username("bot-meteo").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_good_for_its_operation_and_user_only() {
+    let world = world(|_| {});
+    let accounts = &world.accounts;
+    let alice = register(&world, "alice").await;
+    let mallory = register(&world, "mallory").await;
+    let alice = accounts.authenticate(alice.access_token.reveal()).await.unwrap();
+    let mallory = accounts.authenticate(mallory.access_token.reveal()).await.unwrap();
+    let operation = Operation::new("DELETE /devices/A", &"A").unwrap();
+    let info = challenge(accounts.confirm_operation(&alice, &operation, None).await);
+    let auth = |user: &str, session: &Option<String>| {
+        let identifier = MatrixUserIdentifier::new(user.to_owned()).into();
+        let mut auth = Password::new(identifier, "pass word".to_owned());
+        auth.session.clone_from(session);
+        AuthData::Password(auth)
+    };
+    let good = auth("alice", &info.session);
+    let other = Operation::new("DELETE /devices/B", &"A").unwrap();
+    challenge(accounts.confirm_operation(&alice, &other, Some(&good)).await);
+    let other = Operation::new("DELETE /devices/A", &"B").unwrap();
+    challenge(accounts.confirm_operation(&alice, &other, Some(&good)).await);
+    challenge(accounts.confirm_operation(&mallory, &operation, Some(&good)).await);
+    // Another person's password confirms nothing.
+    let others = auth("mallory", &info.session);
+    let refused = challenge(accounts.confirm_operation(&alice, &operation, Some(&others)).await);
+    assert!(refused.auth_error.is_some());
+    accounts.confirm_operation(&alice, &operation, Some(&good)).await.unwrap();
+    // It is used up.
+    challenge(accounts.confirm_operation(&alice, &operation, Some(&good)).await);
+}
+
+#[tokio::test]
+async fn wrong_passwords_make_wait() {
+    let world = world(|settings| settings.sessions.limits = true);
+    register(&world, "alice").await;
+    let try_once = |password: &'static str| {
+        let accounts = world.accounts.clone();
+        async move { accounts.login(password_login("alice", password), &DeviceWish::default()).await }
+    };
+    for _ in 0..10 {
+        assert!(matches!(try_once("wrong").await, Err(Error::Forbidden(_))));
+    }
+    assert!(matches!(try_once("pass word").await, Err(Error::LimitExceeded { .. })));
+    world.clock.advance_ms(300_000);
+    try_once("pass word").await.unwrap();
+}
+
+#[tokio::test]
+async fn guests_only_where_they_are_allowed() {
+    let closed = world(|_| {});
+    let refused = closed.accounts.register_guest(&DeviceWish::default()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))));
+    let open = world(|settings| settings.registration.guest_access = true);
+    let guest = open.accounts.register_guest(&DeviceWish::default()).await.unwrap();
+    let token = guest.session.unwrap().access_token;
+    assert!(open.accounts.authenticate(token.reveal()).await.unwrap().is_guest);
+}
