@@ -1,0 +1,361 @@
+//! `pli verify`: short authentication strings as emojis, asked for and answered.
+
+use std::time::{Duration, Instant};
+
+use matrix_sdk::Client;
+use matrix_sdk::encryption::verification::{
+    CancelInfo, EmojiShortAuthString, SasState, SasVerification, Verification, VerificationRequest,
+    VerificationRequestState,
+};
+use matrix_sdk::ruma::events::key::verification::VerificationMethod;
+use matrix_sdk::ruma::{DeviceId, OwnedUserId, UserId};
+use matrix_sdk::sync::SyncResponse;
+use serde_json::{Value, json};
+
+use crate::args::VerifyArgs;
+use crate::commands::settle;
+use crate::connection;
+use crate::context::{Context, printable};
+use crate::error::{CliError, Result};
+use crate::event_view::EventView;
+use crate::room_ref::user_id;
+use crate::secret;
+use crate::sync::Syncer;
+use crate::text::emoji::emoji;
+use crate::text::is_yes;
+use crate::text::messages::Msg;
+
+/// How long one request to the server waits for the other side.
+const STEP: Duration = Duration::from_secs(2);
+/// How many more requests are made at the end, to take in the secrets that the other device sends.
+const LAST_STEPS: usize = 8;
+
+/// Verifies someone, or waits to be verified.
+///
+/// The turn is held from begin to end: the state of a verification lives in this process.
+///
+/// # Errors
+/// A cancelled or failed verification, a time-out, nobody to verify.
+pub async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
+    let client = connection::resume(&context.profile).await?;
+    let _turn = connection::turn(&client).await?;
+    let mut syncer = Syncer::new(client.clone(), None);
+    // From nothing: a request that an earlier command has taken in is still open.
+    let first = syncer.catch_up_in_turn().await?;
+    client
+        .encryption()
+        .wait_for_e2ee_initialization_tasks()
+        .await;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let mut flow = Flow {
+        context,
+        client,
+        syncer,
+        deadline,
+        yes: args.yes,
+    };
+    let request = match &args.user {
+        Some(user) => {
+            flow.ask_for(&user_id(user)?, args.device.as_deref())
+                .await?
+        }
+        None => flow.wait_for_request(first).await?,
+    };
+    let other = request.other_user_id().to_string();
+    let mine = request.is_self_verification();
+    let sas = flow.agree(&request).await?;
+    let device = sas.other_device().device_id().to_string();
+    flow.compare(&sas).await?;
+    flow.wind_up(mine).await?;
+    context.answer(
+        &json!({"event": "verified", "user_id": other, "device_id": device}),
+        &context.text(Msg::VerifyDone, &[&format!("{other} ({device})")]),
+    )
+}
+
+struct Flow<'a> {
+    context: &'a Context,
+    client: Client,
+    syncer: Syncer,
+    deadline: Instant,
+    yes: bool,
+}
+
+impl Flow<'_> {
+    /// Sends a request to a person, or to one device.
+    async fn ask_for(
+        &mut self,
+        user: &UserId,
+        device: Option<&str>,
+    ) -> Result<VerificationRequest> {
+        let encryption = self.client.encryption();
+        let methods = vec![VerificationMethod::SasV1];
+        // Asks the server, so that keys made a moment ago are known.
+        let identity = encryption.request_user_identity(user).await?;
+        let request = match device {
+            Some(device) => {
+                let id: &DeviceId = device.into();
+                let found = encryption.get_device(user, id).await.map_err(store_error)?;
+                let missing = || CliError::NotFound(Msg::ErrNoDevice, device.to_owned());
+                found
+                    .ok_or_else(missing)?
+                    .request_verification_with_methods(methods)
+                    .await?
+            }
+            None => {
+                let missing = || CliError::NotFound(Msg::ErrNoUser, user.to_string());
+                identity
+                    .ok_or_else(missing)?
+                    .request_verification_with_methods(methods)
+                    .await?
+            }
+        };
+        self.context.note(Msg::VerifyWaiting, &[user.as_str()]);
+        self.context.event(&json!({
+            "event": "requested", "user_id": user, "flow_id": request.flow_id(),
+        }))?;
+        Ok(request)
+    }
+
+    /// Waits for a request from someone else and accepts it.
+    async fn wait_for_request(&mut self, first: SyncResponse) -> Result<VerificationRequest> {
+        self.context.note(Msg::VerifyWaitingAny, &[]);
+        self.context.event(&json!({"event": "waiting"}))?;
+        let mut response = first;
+        loop {
+            for (sender, flow_id) in requests(&response) {
+                let encryption = self.client.encryption();
+                let request = encryption.get_verification_request(&sender, &flow_id).await;
+                if let Some(request) = request.filter(is_open) {
+                    self.accept(&request).await?;
+                    return Ok(request);
+                }
+            }
+            response = self.step().await?;
+        }
+    }
+
+    async fn accept(&self, request: &VerificationRequest) -> Result<()> {
+        let user = request.other_user_id();
+        let device = match request.state() {
+            VerificationRequestState::Requested {
+                other_device_data, ..
+            } => other_device_data.device_id().to_string(),
+            _ => String::new(),
+        };
+        self.context
+            .note(Msg::VerifyRequest, &[user.as_str(), &device]);
+        self.context.event(&json!({
+            "event": "request", "user_id": user, "device_id": device,
+            "flow_id": request.flow_id(),
+        }))?;
+        if !self.confirmed(Msg::AskAccept).await? {
+            request.cancel().await?;
+            return Err(CliError::Cancelled);
+        }
+        Ok(request
+            .accept_with_methods(vec![VerificationMethod::SasV1])
+            .await?)
+    }
+
+    /// Waits until both sides are ready, and starts the comparison.
+    async fn agree(&mut self, request: &VerificationRequest) -> Result<SasVerification> {
+        loop {
+            match request.state() {
+                VerificationRequestState::Ready { .. } if request.we_started() => {
+                    if let Some(sas) = request.start_sas().await? {
+                        return Ok(sas);
+                    }
+                }
+                VerificationRequestState::Transitioned { verification, .. } => {
+                    let sas = match verification {
+                        Verification::SasV1(sas) => Some(sas),
+                        _ => None,
+                    };
+                    return sas.ok_or(CliError::Crypto(Msg::ErrNoEmojis, String::new()));
+                }
+                VerificationRequestState::Cancelled(info) => return Err(cancelled(&info)),
+                _ => {}
+            }
+            self.step().await?;
+        }
+    }
+
+    /// Shows the emojis, hears the person, waits for the other side.
+    async fn compare(&mut self, sas: &SasVerification) -> Result<()> {
+        let mut answered = false;
+        loop {
+            match sas.state() {
+                SasState::Started { .. } if !sas.we_started() => sas.accept().await?,
+                SasState::KeysExchanged { emojis, .. } if !answered => {
+                    answered = true;
+                    self.answer(sas, emojis).await?;
+                }
+                SasState::Done { .. } => return Ok(()),
+                SasState::Cancelled(info) => return Err(cancelled(&info)),
+                _ => {}
+            }
+            if !matches!(sas.state(), SasState::Done { .. }) {
+                self.step().await?;
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        sas: &SasVerification,
+        emojis: Option<EmojiShortAuthString>,
+    ) -> Result<()> {
+        let emojis = emojis.ok_or(CliError::Crypto(Msg::ErrNoEmojis, String::new()))?;
+        self.show(&emojis)?;
+        if self.confirmed(Msg::AskEmojisMatch).await? {
+            sas.confirm().await?;
+            self.context.note(Msg::VerifyConfirmed, &[]);
+            return Ok(());
+        }
+        sas.mismatch().await?;
+        Err(CliError::Crypto(Msg::ErrVerifyMismatch, String::new()))
+    }
+
+    fn show(&self, emojis: &EmojiShortAuthString) -> Result<()> {
+        let named = emojis.indices.map(|index| emoji(index, self.context.lang));
+        let list: Vec<Value> = named
+            .iter()
+            .map(|(symbol, name)| json!({"symbol": symbol, "name": name}))
+            .collect();
+        self.context
+            .event(&json!({"event": "emojis", "emojis": list}))?;
+        if !self.context.json {
+            let row: Vec<String> = named
+                .iter()
+                .map(|(symbol, name)| format!("{symbol} {name}"))
+                .collect();
+            eprintln!("\n    {}\n", row.join("   "));
+        }
+        Ok(())
+    }
+
+    /// Asks yes or no on a thread of its own, so that Ctrl-C still works; `--yes` answers.
+    async fn confirmed(&self, question: Msg) -> Result<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        let question = self.context.text(question, &[]);
+        let asked = tokio::task::spawn_blocking(move || secret::ask(&question)).await;
+        let answer = asked.map_err(|error| CliError::Other(error.to_string()))??;
+        Ok(is_yes(&answer))
+    }
+
+    async fn step(&mut self) -> Result<SyncResponse> {
+        if Instant::now() > self.deadline {
+            return Err(CliError::Timeout(Msg::ErrTimeoutVerify));
+        }
+        self.syncer.step(STEP).await
+    }
+
+    /// Sends the new signatures; after a verification of one's own device, takes in the secrets.
+    async fn wind_up(&mut self, mine: bool) -> Result<()> {
+        self.syncer.step(Duration::ZERO).await?;
+        for _ in 0..LAST_STEPS {
+            let status = self.client.encryption().cross_signing_status().await;
+            let complete = status.is_some_and(|status| status.is_complete());
+            let backups = self.client.encryption().backups();
+            if !mine || (complete && backups.are_enabled().await) {
+                break;
+            }
+            self.syncer.step(STEP).await?;
+        }
+        settle(&self.client).await;
+        Ok(())
+    }
+}
+
+fn store_error(error: impl std::fmt::Display) -> CliError {
+    CliError::Crypto(Msg::ErrCrypto, error.to_string())
+}
+
+fn cancelled(info: &CancelInfo) -> CliError {
+    CliError::Crypto(Msg::ErrVerifyCancelled, printable(info.reason()))
+}
+
+fn is_open(request: &VerificationRequest) -> bool {
+    !request.we_started() && !request.is_passive() && !request.is_done() && !request.is_cancelled()
+}
+
+/// Sender and flow of every verification request in an answer: between devices and in rooms.
+///
+/// A request in a room that is already done or cancelled is left out.
+fn requests(response: &SyncResponse) -> Vec<(OwnedUserId, String)> {
+    let direct = response.to_device.iter().filter_map(|event| {
+        let event: Value = serde_json::from_str(event.as_raw().json().get()).ok()?;
+        let flow_id = event
+            .pointer("/content/transaction_id")?
+            .as_str()?
+            .to_owned();
+        (event.get("type")? == "m.key.verification.request").then_some(())?;
+        Some((UserId::parse(event.get("sender")?.as_str()?).ok()?, flow_id))
+    });
+    let joined = response
+        .rooms
+        .joined
+        .values()
+        .flat_map(|update| &update.timeline.events);
+    let views: Vec<EventView> = joined.filter_map(EventView::of).collect();
+    direct.chain(requests_in_rooms(&views)).collect()
+}
+
+fn requests_in_rooms(views: &[EventView]) -> Vec<(OwnedUserId, String)> {
+    let over: Vec<&str> = views
+        .iter()
+        .filter(|view| {
+            matches!(
+                view.event_type.as_str(),
+                "m.key.verification.done" | "m.key.verification.cancel"
+            )
+        })
+        .filter_map(|view| view.content.pointer("/m.relates_to/event_id")?.as_str())
+        .collect();
+    views
+        .iter()
+        .filter(|view| view.field("msgtype") == Some("m.key.verification.request"))
+        .filter(|view| !over.contains(&view.event_id.as_str()))
+        .filter_map(|view| Some((UserId::parse(&view.sender).ok()?, view.event_id.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(event_id: &str, event_type: &str, content: Value) -> EventView {
+        EventView {
+            event_id: event_id.to_owned(),
+            sender: "@a:b".to_owned(),
+            timestamp_ms: 0,
+            event_type: event_type.to_owned(),
+            state_key: None,
+            content,
+            encrypted: true,
+            verified: None,
+            undecryptable: None,
+        }
+    }
+
+    #[test]
+    fn finished_requests_are_not_answered_again() {
+        let request = json!({"msgtype": "m.key.verification.request"});
+        let done = json!({"m.relates_to": {"rel_type": "m.reference", "event_id": "$1"}});
+        let views = [
+            view("$1", "m.room.message", request.clone()),
+            view("$2", "m.key.verification.done", done),
+            view("$3", "m.room.message", request),
+        ];
+        let open = requests_in_rooms(&views);
+        assert_eq!(
+            open.iter()
+                .map(|(_, flow)| flow.as_str())
+                .collect::<Vec<_>>(),
+            ["$3"]
+        );
+    }
+}
