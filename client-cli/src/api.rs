@@ -37,10 +37,7 @@ impl Answer {
         }
         let text = |key| self.body.get(key).and_then(Value::as_str);
         match text("errcode") {
-            Some(errcode) => Err(CliError::refused(
-                errcode,
-                text("error").unwrap_or_default(),
-            )),
+            Some(errcode) => Err(CliError::refused(errcode, text("error").unwrap_or_default())),
             None => Err(CliError::Network(format!("HTTP {}", self.status))),
         }
     }
@@ -58,11 +55,7 @@ impl Api {
 
     /// Asks another base URL over the same connections, without the token.
     pub fn anonymous(client: &matrix_sdk::Client, base: Url) -> Self {
-        Self {
-            http: client.http_client().clone(),
-            base,
-            token: None,
-        }
+        Self { http: client.http_client().clone(), base, token: None }
     }
 
     /// Sends a request to a path made of segments, each percent-encoded.
@@ -112,10 +105,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer> {
             return Err(CliError::Network("the answer is too long".to_owned()));
         }
     }
-    Ok(Answer {
-        status,
-        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-    })
+    Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
 }
 
 #[cfg(test)]
@@ -130,12 +120,6 @@ mod tests {
         let refused = answer(403, json!({"errcode": "M_THREEPID_DENIED", "error": "no"}));
         assert_eq!(refused.unwrap_err().exit().code(), 4);
         assert_eq!(answer(502, Value::Null).unwrap_err().exit().code(), 5);
-        assert_eq!(
-            answer(404, json!({"errcode": "M_NOT_FOUND"}))
-                .unwrap_err()
-                .exit()
-                .code(),
-            6
-        );
+        assert_eq!(answer(404, json!({"errcode": "M_NOT_FOUND"})).unwrap_err().exit().code(), 6);
     }
 }

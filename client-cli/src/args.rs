@@ -8,12 +8,7 @@ use crate::lang::Lang;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(
-    name = "pli",
-    version,
-    disable_help_subcommand = true,
-    disable_help_flag = true
-)]
+#[command(name = "pli", version, disable_help_subcommand = true, disable_help_flag = true)]
 pub struct Cli {
     /// Which account of this machine.
     #[arg(

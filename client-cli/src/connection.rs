@@ -47,10 +47,7 @@ pub async fn connect(
     profile.create()?;
     let url = server_url(&server)?;
     let builder = builder(profile, store_key);
-    let client = builder
-        .server_name_or_homeserver_url(url.as_str())
-        .build()
-        .await?;
+    let client = builder.server_name_or_homeserver_url(url.as_str()).build().await?;
     // Asks the server once, so that a wrong address is told before the questions begin.
     client.server_versions().await?;
     Ok(client)
@@ -66,10 +63,7 @@ pub async fn resume(profile: &Profile) -> Result<Client> {
         .homeserver_url(session.homeserver.as_str())
         .build()
         .await?;
-    client
-        .matrix_auth()
-        .restore_session(session.to_sdk(), RoomLoadSettings::default())
-        .await?;
+    client.matrix_auth().restore_session(session.to_sdk(), RoomLoadSettings::default()).await?;
     make_private(&profile.store_dir())?;
     share_store(&client).await?;
     Ok(client)
@@ -81,10 +75,7 @@ pub async fn resume(profile: &Profile) -> Result<Client> {
 /// When the store refuses.
 pub async fn share_store(client: &Client) -> Result<()> {
     let holder = format!("pli-{}-{}", std::process::id(), random_string(8));
-    Ok(client
-        .encryption()
-        .enable_cross_process_store_lock(holder)
-        .await?)
+    Ok(client.encryption().enable_cross_process_store_lock(holder).await?)
 }
 
 /// Takes this profile's turn; it is given back when the guard is dropped.
@@ -92,11 +83,7 @@ pub async fn share_store(client: &Client) -> Result<()> {
 /// # Errors
 /// `Timeout` when another process holds the turn for too long.
 pub async fn turn(client: &Client) -> Result<impl Drop + use<>> {
-    match client
-        .encryption()
-        .spin_lock_store(Some(STORE_LOCK_BACKOFF_MAX_MS))
-        .await
-    {
+    match client.encryption().spin_lock_store(Some(STORE_LOCK_BACKOFF_MAX_MS)).await {
         Ok(guard) => guard.ok_or(CliError::Other("the store has no lock".to_owned())),
         Err(matrix_sdk::Error::CrossProcessLockError(_)) => {
             Err(CliError::Timeout(Msg::ErrTimeoutStore))
@@ -106,9 +93,7 @@ pub async fn turn(client: &Client) -> Result<impl Drop + use<>> {
 }
 
 fn builder(profile: &Profile, store_key: &StoreKey) -> ClientBuilder {
-    let requests = RequestConfig::new()
-        .timeout(REQUEST_TIMEOUT)
-        .retry_limit(REQUEST_RETRIES);
+    let requests = RequestConfig::new().timeout(REQUEST_TIMEOUT).retry_limit(REQUEST_RETRIES);
     let store = SqliteStoreConfig::new(profile.store_dir()).key(Some(store_key));
     Client::builder()
         .sqlite_store_with_config_and_cache_path(store, None::<&Path>)
@@ -131,12 +116,9 @@ pub fn server_url(server: &str) -> Result<Url> {
     let bad = || CliError::Usage(Msg::UsageBadServer, vec![server.to_owned()]);
     let text = server.trim();
     let has_scheme = text.contains("://");
-    let mut url = if has_scheme {
-        Url::parse(text)
-    } else {
-        Url::parse(&format!("https://{text}"))
-    }
-    .map_err(|_| bad())?;
+    let mut url =
+        if has_scheme { Url::parse(text) } else { Url::parse(&format!("https://{text}")) }
+            .map_err(|_| bad())?;
     let local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -148,11 +130,7 @@ pub fn server_url(server: &str) -> Result<Url> {
     }
     let web = matches!(url.scheme(), "http" | "https");
     let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    if web && bare && url.host().is_some() {
-        Ok(url)
-    } else {
-        Err(bad())
-    }
+    if web && bare && url.host().is_some() { Ok(url) } else { Err(bad()) }
 }
 
 #[cfg(test)]
@@ -163,31 +141,12 @@ mod tests {
     fn names_become_urls() {
         let url = |text: &str| server_url(text).map(String::from).ok();
         assert_eq!(url("pli.example").as_deref(), Some("https://pli.example/"));
-        assert_eq!(
-            url("localhost:8008").as_deref(),
-            Some("http://localhost:8008/")
-        );
-        assert_eq!(
-            url("127.0.0.1:8448").as_deref(),
-            Some("http://127.0.0.1:8448/")
-        );
+        assert_eq!(url("localhost:8008").as_deref(), Some("http://localhost:8008/"));
+        assert_eq!(url("127.0.0.1:8448").as_deref(), Some("http://127.0.0.1:8448/"));
         assert_eq!(url("[::1]:8008").as_deref(), Some("http://[::1]:8008/"));
-        assert_eq!(
-            url("https://localhost:8448").as_deref(),
-            Some("https://localhost:8448/")
-        );
-        assert_eq!(
-            url(" http://10.0.0.1:8008 ").as_deref(),
-            Some("http://10.0.0.1:8008/")
-        );
-        for bad in [
-            "",
-            "ftp://x",
-            "a b",
-            "https://user:pw@x",
-            "https://",
-            "x?y=z",
-        ] {
+        assert_eq!(url("https://localhost:8448").as_deref(), Some("https://localhost:8448/"));
+        assert_eq!(url(" http://10.0.0.1:8008 ").as_deref(), Some("http://10.0.0.1:8008/"));
+        for bad in ["", "ftp://x", "a b", "https://user:pw@x", "https://", "x?y=z"] {
             assert_eq!(url(bad), None, "{bad}");
         }
     }

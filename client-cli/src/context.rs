@@ -41,11 +41,7 @@ impl Context {
     /// # Errors
     /// When standard output is closed.
     pub fn answer(&self, json: &Value, human: &str) -> Result<()> {
-        if self.json {
-            line(&json.to_string())
-        } else {
-            line(human)
-        }
+        if self.json { line(&json.to_string()) } else { line(human) }
     }
 
     /// Gives an answer that only scripts need.
@@ -53,11 +49,7 @@ impl Context {
     /// # Errors
     /// When standard output is closed.
     pub fn event(&self, json: &Value) -> Result<()> {
-        if self.json {
-            line(&json.to_string())
-        } else {
-            Ok(())
-        }
+        if self.json { line(&json.to_string()) } else { Ok(()) }
     }
 }
 
@@ -70,12 +62,10 @@ pub fn line(text: &str) -> Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::Cancelled,
-            _ => CliError::Other(error.to_string()),
-        })
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => CliError::Cancelled,
+        _ => CliError::Other(error.to_string()),
+    })
 }
 
 /// Makes text from others safe for a terminal: no control characters but line feed and tab,

@@ -56,20 +56,14 @@ pub enum CliError {
 impl CliError {
     /// A file error with its path.
     pub fn file(path: &Path, error: impl Display) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            error: error.to_string(),
-        }
+        Self::File { path: path.to_owned(), error: error.to_string() }
     }
 
     /// An error from a Matrix error answer.
     pub fn refused(errcode: &str, error: &str) -> Self {
         match errcode {
             "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" => Self::SessionEnded,
-            _ => Self::Refused {
-                errcode: errcode.to_owned(),
-                error: error.to_owned(),
-            },
+            _ => Self::Refused { errcode: errcode.to_owned(), error: error.to_owned() },
         }
     }
 
@@ -141,14 +135,10 @@ impl CliError {
 impl From<HttpError> for CliError {
     fn from(error: HttpError) -> Self {
         if let Some(api) = error.as_client_api_error() {
-            let errcode = api
-                .error_kind()
-                .map(|kind: &ErrorKind| kind.errcode().to_string());
+            let errcode = api.error_kind().map(|kind: &ErrorKind| kind.errcode().to_string());
             let text = api.to_string();
             // The library writes "[403 / M_FORBIDDEN] text": the text alone is for people.
-            let text = text
-                .split_once("] ")
-                .map_or(text.as_str(), |(_, text)| text);
+            let text = text.split_once("] ").map_or(text.as_str(), |(_, text)| text);
             return Self::refused(&errcode.unwrap_or_else(|| "M_UNKNOWN".to_owned()), text);
         }
         match error {

@@ -69,10 +69,7 @@ impl EventView {
         Some(Self {
             event_id: text("event_id")?,
             sender: text("sender")?,
-            timestamp_ms: raw
-                .get("origin_server_ts")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
+            timestamp_ms: raw.get("origin_server_ts").and_then(Value::as_i64).unwrap_or_default(),
             event_type: text("type")?,
             state_key: text("state_key"),
             content: raw.get("content").cloned().unwrap_or(Value::Null),
@@ -104,24 +101,17 @@ impl EventView {
 
     /// The event that this one answers.
     pub fn reply_to(&self) -> Option<&str> {
-        self.content
-            .pointer("/m.relates_to/m.in_reply_to/event_id")
-            .and_then(Value::as_str)
+        self.content.pointer("/m.relates_to/m.in_reply_to/event_id").and_then(Value::as_str)
     }
 
     /// The file of a message that carries one.
     pub fn file(&self) -> Option<FileView> {
-        let carries = matches!(
-            self.field("msgtype"),
-            Some("m.file" | "m.image" | "m.audio" | "m.video")
-        );
+        let carries =
+            matches!(self.field("msgtype"), Some("m.file" | "m.image" | "m.audio" | "m.video"));
         if !carries {
             return None;
         }
-        let name = self
-            .field("filename")
-            .or_else(|| self.field("body"))
-            .unwrap_or_default();
+        let name = self.field("filename").or_else(|| self.field("body")).unwrap_or_default();
         Some(FileView {
             name: name.to_owned(),
             mimetype: self
@@ -155,11 +145,7 @@ impl EventView {
         put("formatted_body", json!(self.field("formatted_body")));
         put("reply_to", json!(self.reply_to()));
         if let Some(file) = self.file() {
-            let FileView {
-                name,
-                mimetype,
-                size_bytes,
-            } = file;
+            let FileView { name, mimetype, size_bytes } = file;
             put(
                 "file",
                 json!({"name": name, "mimetype": mimetype, "size": size_bytes, "path": saved}),
@@ -183,23 +169,17 @@ impl EventView {
         }
         match self.field("body") {
             Some(body) => printable(body),
-            None => format!(
-                "{} {}",
-                printable(&self.event_type),
-                printable(&self.content.to_string())
-            ),
+            None => {
+                format!("{} {}", printable(&self.event_type), printable(&self.content.to_string()))
+            }
         }
     }
 }
 
 fn reason(reason: &UnableToDecryptReason) -> &'static str {
     match reason {
-        UnableToDecryptReason::MissingMegolmSession {
-            withheld_code: Some(_),
-        } => "key_withheld",
-        UnableToDecryptReason::MissingMegolmSession {
-            withheld_code: None,
-        } => "missing_key",
+        UnableToDecryptReason::MissingMegolmSession { withheld_code: Some(_) } => "key_withheld",
+        UnableToDecryptReason::MissingMegolmSession { withheld_code: None } => "missing_key",
         UnableToDecryptReason::UnknownMegolmMessageIndex => "key_too_new",
         UnableToDecryptReason::MalformedEncryptedEvent => "malformed",
         UnableToDecryptReason::SenderIdentityNotTrusted(_) => "sender_not_trusted",
@@ -235,15 +215,10 @@ mod tests {
 
     #[test]
     fn a_file_and_a_deleted_message() {
-        let file = view(
-            json!({"msgtype": "m.file", "body": "caption", "filename": "a.pdf",
-            "info": {"size": 3, "mimetype": "application/pdf"}}),
-        );
+        let file = view(json!({"msgtype": "m.file", "body": "caption", "filename": "a.pdf",
+            "info": {"size": 3, "mimetype": "application/pdf"}}));
         assert_eq!(file.file().unwrap().name, "a.pdf");
-        assert_eq!(
-            file.json("!r", Some("/d/a.pdf"))["file"]["path"],
-            "/d/a.pdf"
-        );
+        assert_eq!(file.json("!r", Some("/d/a.pdf"))["file"]["path"], "/d/a.pdf");
         assert!(view(json!({})).is_redacted());
     }
 

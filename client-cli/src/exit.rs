@@ -69,10 +69,9 @@ mod tests {
 
     #[test]
     fn the_user_guides_list_every_code() {
-        for guide in [
-            include_str!("../../docs/user-guide.md"),
-            include_str!("../../docs/user-guide.fr.md"),
-        ] {
+        for guide in
+            [include_str!("../../docs/user-guide.md"), include_str!("../../docs/user-guide.fr.md")]
+        {
             for exit in Exit::ALL {
                 assert!(
                     guide.contains(&format!("| {} |", exit.code())),

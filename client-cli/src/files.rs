@@ -18,11 +18,7 @@ const SAME_NAME_MAX: u32 = 10_000;
 
 /// The content type of a file by its ending; the server and others treat it as a hint.
 pub fn content_type(path: &Path) -> &'static str {
-    let ending = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default()
-        .to_lowercase();
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     match ending.as_str() {
         "txt" | "log" | "md" => "text/plain",
         "csv" => "text/csv",
@@ -65,10 +61,7 @@ pub async fn save(client: &Client, event: &EventView, dir: &Path) -> Result<Opti
         MessageType::Video(content) => content.source,
         _ => return Ok(None),
     };
-    let request = MediaRequestParameters {
-        source,
-        format: MediaFormat::File,
-    };
+    let request = MediaRequestParameters { source, format: MediaFormat::File };
     let bytes = client.media().get_media_content(&request, false).await?;
     write_new(dir, &safe_name(&file.name), &bytes).map(Some)
 }
@@ -86,11 +79,7 @@ fn safe_name(name: &str) -> String {
         safe.pop();
     }
     let safe = safe.trim_start_matches('.').trim();
-    if safe.is_empty() {
-        "file".to_owned()
-    } else {
-        safe.to_owned()
-    }
+    if safe.is_empty() { "file".to_owned() } else { safe.to_owned() }
 }
 
 /// Writes a new file; an existing one stays and the new one gets a number.
@@ -107,18 +96,14 @@ fn write_new(dir: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         };
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
-                file.write_all(bytes)
-                    .map_err(|error| CliError::file(&path, error))?;
+                file.write_all(bytes).map_err(|error| CliError::file(&path, error))?;
                 return Ok(path);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(CliError::file(&path, error)),
         }
     }
-    Err(CliError::file(
-        &dir.join(name),
-        "too many files of this name",
-    ))
+    Err(CliError::file(&dir.join(name), "too many files of this name"))
 }
 
 #[cfg(test)]

@@ -13,23 +13,14 @@ use crate::text::messages::Msg;
 
 /// The command line of `pli` in `lang`.
 pub fn command(lang: Lang) -> Command {
-    let version = Arg::new("version")
-        .short('V')
-        .long("version")
-        .action(ArgAction::Version);
-    let root = Cli::command()
-        .disable_version_flag(true)
-        .arg(version)
-        .styles(Styles::plain());
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    let root = Cli::command().disable_version_flag(true).arg(version).styles(Styles::plain());
     localize(root, "", lang)
 }
 
 fn localize(command: Command, path: &str, lang: Lang) -> Command {
     let about = help::command(path, lang).unwrap_or_default();
-    let help_arg = Arg::new("help")
-        .short('h')
-        .long("help")
-        .action(ArgAction::Help);
+    let help_arg = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let mut command = command
         .about(about)
         .long_about(None)
@@ -42,21 +33,13 @@ fn localize(command: Command, path: &str, lang: Lang) -> Command {
                 return arg;
             }
             // What clap would write about values is English; the texts say it themselves.
-            arg.hide_default_value(true)
-                .hide_env(true)
-                .hide_possible_values(true)
+            arg.hide_default_value(true).hide_env(true).hide_possible_values(true)
         })
         .help_template(template(&command_shape(path), lang));
-    let names: Vec<String> = command
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path} {name}")
-        };
+        let path = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
         command = command.mut_subcommand(&name, |sub| localize(sub, &path, lang));
     }
     command
@@ -178,10 +161,7 @@ mod tests {
             assert!(!page.contains(english), "{english} in {page}");
         }
         let top = super::page(&[], Lang::Fr).unwrap();
-        assert!(
-            top.contains("Commandes :") && top.contains("Créer un compte"),
-            "{top}"
-        );
+        assert!(top.contains("Commandes :") && top.contains("Créer un compte"), "{top}");
         assert!(super::page(&["nonsense".into()], Lang::Fr).is_none());
     }
 
@@ -193,11 +173,7 @@ mod tests {
         };
         assert!(refused(&["pli", "sned"], Lang::Fr).contains("sned"));
         assert!(refused(&["pli", "whoami", "--jsn"], Lang::En).contains("--jsn"));
-        assert!(
-            refused(&["pli", "chat"], Lang::En)
-                .to_lowercase()
-                .contains("room")
-        );
+        assert!(refused(&["pli", "chat"], Lang::En).to_lowercase().contains("room"));
         assert!(refused(&["pli", "listen", "--limit", "x"], Lang::Fr).contains('x'));
     }
 }

@@ -16,15 +16,8 @@ impl Lang {
     ///
     /// Anything that is not French is English, the language of a machine without a locale.
     pub fn from_locale(locale: &str) -> Self {
-        let language = locale
-            .split(['_', '-', '.', '@'])
-            .next()
-            .unwrap_or_default();
-        if language.eq_ignore_ascii_case("fr") {
-            Self::Fr
-        } else {
-            Self::En
-        }
+        let language = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
+        if language.eq_ignore_ascii_case("fr") { Self::Fr } else { Self::En }
     }
 
     /// Chooses the language before the arguments are parsed, since the help needs it too.
@@ -44,10 +37,7 @@ impl Lang {
 
 /// The value of `--lang X` or `--lang=X`, wherever it stands before a bare `--`.
 fn lang_argument(args: &[OsString]) -> Option<String> {
-    let mut args = args
-        .iter()
-        .map(|arg| arg.to_string_lossy())
-        .take_while(|arg| arg != "--");
+    let mut args = args.iter().map(|arg| arg.to_string_lossy()).take_while(|arg| arg != "--");
     while let Some(arg) = args.next() {
         if arg == "--lang" {
             return args.next().map(|value| value.into_owned());
@@ -81,18 +71,9 @@ mod tests {
     fn an_argument_wins_over_the_environment() {
         let french = |name: &str| (name == "LC_ALL").then(|| "fr_FR".to_owned());
         assert_eq!(Lang::choose(&args(&["pli", "whoami"]), french), Lang::Fr);
-        assert_eq!(
-            Lang::choose(&args(&["pli", "--lang", "en", "whoami"]), french),
-            Lang::En
-        );
-        assert_eq!(
-            Lang::choose(&args(&["pli", "whoami", "--lang=en"]), french),
-            Lang::En
-        );
-        assert_eq!(
-            Lang::choose(&args(&["pli", "send", "r", "--", "--lang=en"]), french),
-            Lang::Fr
-        );
+        assert_eq!(Lang::choose(&args(&["pli", "--lang", "en", "whoami"]), french), Lang::En);
+        assert_eq!(Lang::choose(&args(&["pli", "whoami", "--lang=en"]), french), Lang::En);
+        assert_eq!(Lang::choose(&args(&["pli", "send", "r", "--", "--lang=en"]), french), Lang::Fr);
     }
 
     #[test]

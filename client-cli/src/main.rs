@@ -61,11 +61,7 @@ fn refuse(error: &clap::Error, lang: Lang) -> Exit {
             Exit::Ok
         }
         _ => {
-            eprintln!(
-                "{}\n{}",
-                help::explain(error, lang),
-                Msg::UsageSeeHelp.text(lang, &[])
-            );
+            eprintln!("{}\n{}", help::explain(error, lang), Msg::UsageSeeHelp.text(lang, &[]));
             Exit::Usage
         }
     }
@@ -73,10 +69,7 @@ fn refuse(error: &clap::Error, lang: Lang) -> Exit {
 
 fn start(cli: Cli, lang: Lang) -> Exit {
     let filter = EnvFilter::try_from_env("PLI_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let json = cli.json;
     match run(cli, lang) {
         Ok(()) => Exit::Ok,
@@ -99,12 +92,7 @@ fn start(cli: Cli, lang: Lang) -> Exit {
 fn run(cli: Cli, lang: Lang) -> error::Result<()> {
     let home = profile::home(variable)?;
     let profile = Profile::new(&home, &cli.profile)?;
-    let context = Context {
-        lang,
-        json: cli.json,
-        home,
-        profile,
-    };
+    let context = Context { lang, json: cli.json, home, profile };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

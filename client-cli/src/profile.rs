@@ -27,16 +27,11 @@ impl Profile {
         let fits = !name.is_empty()
             && name.len() <= PROFILE_NAME_MAX_BYTES
             && !name.starts_with('.')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !fits {
             return Err(CliError::BadProfileName(name.to_owned()));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            dir: home.join(name),
-        })
+        Ok(Self { name: name.to_owned(), dir: home.join(name) })
     }
 
     /// The folder of the profile.
@@ -86,11 +81,7 @@ impl Profile {
 /// # Errors
 /// When none of the variables tells a folder.
 pub fn home(env: impl Fn(&str) -> Option<String>) -> Result<PathBuf> {
-    let var = |name: &str| {
-        env(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let var = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     var("PLI_HOME")
         .or_else(|| var("XDG_DATA_HOME").map(|dir| dir.join("pli")))
         .or_else(|| var("HOME").map(|dir| dir.join(".local/share/pli")))
@@ -121,11 +112,7 @@ pub fn list(home: &Path) -> Result<Vec<String>> {
 /// When the file system refuses.
 pub fn create_private_dir(dir: &Path) -> Result<()> {
     let failed = |error| CliError::file(dir, error);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)
 }
 
@@ -139,18 +126,12 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     name.push(format!(".{}.new", std::process::id()));
     let new = path.with_file_name(name);
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&new, path)
     };
-    write()
-        .inspect_err(|_| drop(fs::remove_file(&new)))
-        .map_err(failed)
+    write().inspect_err(|_| drop(fs::remove_file(&new))).map_err(failed)
 }
 
 /// Narrows every file of a folder to mode 0600 and every folder to 0700.
@@ -194,11 +175,7 @@ mod tests {
         assert_eq!(mode(&profile.store_dir()), 0o700);
         assert_eq!(mode(&profile.session_file()), 0o600);
         assert_eq!(fs::read(profile.session_file()).unwrap(), b"{ }");
-        assert_eq!(
-            fs::read_dir(profile.dir()).unwrap().count(),
-            2,
-            "no temporary file stays"
-        );
+        assert_eq!(fs::read_dir(profile.dir()).unwrap().count(), 2, "no temporary file stays");
     }
 
     #[test]
@@ -218,30 +195,16 @@ mod tests {
         for bad in ["", "..", ".x", "a/b", "é", "a b", &"x".repeat(65)] {
             assert!(Profile::new(home, bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            Profile::new(home, "a.b-c_1").unwrap().dir(),
-            Path::new("/h/a.b-c_1")
-        );
+        assert_eq!(Profile::new(home, "a.b-c_1").unwrap().dir(), Path::new("/h/a.b-c_1"));
     }
 
     #[test]
     fn the_home_has_an_order() {
         let of = |vars: &[(&str, &str)]| {
-            home(|name| {
-                vars.iter()
-                    .find(|(n, _)| *n == name)
-                    .map(|(_, v)| (*v).to_owned())
-            })
-            .ok()
+            home(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())).ok()
         };
-        assert_eq!(
-            of(&[("PLI_HOME", "/p"), ("HOME", "/h")]),
-            Some(PathBuf::from("/p"))
-        );
-        assert_eq!(
-            of(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")]),
-            Some(PathBuf::from("/x/pli"))
-        );
+        assert_eq!(of(&[("PLI_HOME", "/p"), ("HOME", "/h")]), Some(PathBuf::from("/p")));
+        assert_eq!(of(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")]), Some(PathBuf::from("/x/pli")));
         assert_eq!(
             of(&[("PLI_HOME", ""), ("HOME", "/h")]),
             Some(PathBuf::from("/h/.local/share/pli"))
@@ -258,10 +221,7 @@ mod tests {
             profile.create().unwrap();
             write_private(&profile.session_file(), b"{}").unwrap();
         }
-        Profile::new(home.path(), "empty")
-            .unwrap()
-            .create()
-            .unwrap();
+        Profile::new(home.path(), "empty").unwrap().create().unwrap();
         assert_eq!(list(home.path()).unwrap(), ["a", "b"]);
     }
 }

@@ -47,11 +47,7 @@ impl Source {
                 Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
             }
         };
-        if secret.is_empty() {
-            Err(CliError::NoInput)
-        } else {
-            Ok(secret)
-        }
+        if secret.is_empty() { Err(CliError::NoInput) } else { Ok(secret) }
     }
 
     /// Reads a secret that is being chosen: a person types it twice.
@@ -74,9 +70,7 @@ impl Source {
 pub fn ask(question: &str) -> Result<String> {
     if io::stdin().is_terminal() {
         let mut err = io::stderr();
-        write!(err, "{question} ")
-            .and_then(|()| err.flush())
-            .map_err(|_| CliError::NoInput)?;
+        write!(err, "{question} ").and_then(|()| err.flush()).map_err(|_| CliError::NoInput)?;
     }
     next_line()
 }
@@ -84,10 +78,7 @@ pub fn ask(question: &str) -> Result<String> {
 /// The next line of standard input without its end.
 fn next_line() -> Result<String> {
     let mut line = String::new();
-    let read = io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|_| CliError::NoInput)?;
+    let read = io::stdin().lock().read_line(&mut line).map_err(|_| CliError::NoInput)?;
     if read == 0 {
         return Err(CliError::NoInput);
     }

@@ -73,10 +73,7 @@ impl Session {
     /// The form the SDK wants.
     pub fn to_sdk(&self) -> MatrixSession {
         MatrixSession {
-            meta: SessionMeta {
-                user_id: self.user_id.clone(),
-                device_id: self.device_id.clone(),
-            },
+            meta: SessionMeta { user_id: self.user_id.clone(), device_id: self.device_id.clone() },
             tokens: SessionTokens {
                 access_token: self.access_token.to_string(),
                 refresh_token: None,
@@ -140,20 +137,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let profile = Profile::new(home.path(), "p").unwrap();
         profile.create().unwrap();
-        assert!(matches!(
-            Session::load(&profile),
-            Err(CliError::NotLoggedIn)
-        ));
+        assert!(matches!(Session::load(&profile), Err(CliError::NotLoggedIn)));
         let saved = session();
         saved.save(&profile).unwrap();
         let loaded = Session::load(&profile).unwrap();
         assert_eq!(loaded.user_id, saved.user_id);
         assert_eq!(loaded.store_key, saved.store_key);
         assert_eq!(loaded.to_sdk().tokens.access_token, "token");
-        let mode = fs::metadata(profile.session_file())
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(profile.session_file()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

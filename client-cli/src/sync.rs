@@ -64,10 +64,7 @@ impl Syncer {
             Some(since) => SyncToken::Specific(since.clone()),
             None => SyncToken::NoToken,
         };
-        let settings = SyncSettings::new()
-            .token(token)
-            .timeout(timeout)
-            .filter(filter());
+        let settings = SyncSettings::new().token(token).timeout(timeout).filter(filter());
         let response = self.client.sync_once(settings).await?;
         self.since = Some(response.next_batch.clone());
         Ok(response)
@@ -89,16 +86,9 @@ impl Syncer {
             let mut config = self.client.request_config();
             config = config.timeout(LONG_POLL * 3);
             let started = Instant::now();
-            let news = self
-                .client
-                .send(request)
-                .with_request_config(config)
-                .await?;
+            let news = self.client.send(request).with_request_config(config).await?;
             if is_quiet(&news) && started.elapsed() > QUIET {
-                return Ok(SyncResponse {
-                    next_batch: news.next_batch,
-                    ..Default::default()
-                });
+                return Ok(SyncResponse { next_batch: news.next_batch, ..Default::default() });
             }
         }
         self.catch_up().await
@@ -125,13 +115,9 @@ fn is_quiet(news: &Response) -> bool {
 fn filter() -> Filter {
     let mut timeline = RoomEventFilter::default();
     timeline.limit = Some(UInt::from(TIMELINE_LIMIT));
-    timeline.lazy_load_options = LazyLoadOptions::Enabled {
-        include_redundant_members: false,
-    };
+    timeline.lazy_load_options = LazyLoadOptions::Enabled { include_redundant_members: false };
     let mut state = RoomEventFilter::default();
-    state.lazy_load_options = LazyLoadOptions::Enabled {
-        include_redundant_members: false,
-    };
+    state.lazy_load_options = LazyLoadOptions::Enabled { include_redundant_members: false };
     let mut room = RoomFilter::default();
     room.timeline = timeline;
     room.state = state;

@@ -17,11 +17,7 @@ pub enum Action {
     /// Leave.
     Quit,
     /// Send a text, as an emote or as an answer.
-    Send {
-        text: String,
-        emote: bool,
-        reply_to: Option<ReplyTarget>,
-    },
+    Send { text: String, emote: bool, reply_to: Option<ReplyTarget> },
     /// Start a call.
     Call { video: bool },
     /// The person began to type, or no longer does.
@@ -66,9 +62,7 @@ pub fn paste(state: &mut ChatState, text: &str) {
 }
 
 fn byte_at(text: &str, chars: usize) -> usize {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text.len(), |(at, _)| at)
+    text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at)
 }
 
 fn insert(state: &mut ChatState, c: char) {
@@ -108,18 +102,12 @@ fn enter(state: &mut ChatState, lang: Lang) -> Option<Action> {
     }
     state.scroll_by(isize::MIN / 2);
     let send = |text: &str, emote, reply_to| {
-        (!text.is_empty()).then(|| Action::Send {
-            text: text.to_owned(),
-            emote,
-            reply_to,
-        })
+        (!text.is_empty()).then(|| Action::Send { text: text.to_owned(), emote, reply_to })
     };
     let Some(command) = text.strip_prefix('/') else {
         return send(&text, false, None);
     };
-    let (word, rest) = command
-        .split_once(char::is_whitespace)
-        .unwrap_or((command, ""));
+    let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let rest = rest.trim();
     match word {
         "quit" | "q" => Some(Action::Quit),
@@ -131,18 +119,14 @@ fn enter(state: &mut ChatState, lang: Lang) -> Option<Action> {
                 None
             }
         },
-        "call" => Some(Action::Call {
-            video: matches!(rest, "video" | "--video"),
-        }),
+        "call" => Some(Action::Call { video: matches!(rest, "video" | "--video") }),
         "members" => {
             state.show_members = !state.show_members;
             None
         }
         // A path or two slashes: meant as text.
         _ if word.contains('/') || word.is_empty() => send(
-            text.strip_prefix("//")
-                .map_or(text.clone(), |t| format!("/{t}"))
-                .as_str(),
+            text.strip_prefix("//").map_or(text.clone(), |t| format!("/{t}")).as_str(),
             false,
             None,
         ),
@@ -163,26 +147,18 @@ mod tests {
     }
 
     fn say(state: &mut ChatState, text: &str) -> Option<Action> {
-        text.chars()
-            .for_each(|c| drop(press(state, KeyCode::Char(c))));
+        text.chars().for_each(|c| drop(press(state, KeyCode::Char(c))));
         press(state, KeyCode::Enter)
     }
 
     fn sent(text: &str) -> Option<Action> {
-        Some(Action::Send {
-            text: text.to_owned(),
-            emote: false,
-            reply_to: None,
-        })
+        Some(Action::Send { text: text.to_owned(), emote: false, reply_to: None })
     }
 
     #[test]
     fn typing_and_editing_in_the_middle_of_accents() {
         let mut state = ChatState::default();
-        assert_eq!(
-            press(&mut state, KeyCode::Char('é')),
-            Some(Action::Typing(true))
-        );
+        assert_eq!(press(&mut state, KeyCode::Char('é')), Some(Action::Typing(true)));
         press(&mut state, KeyCode::Char('b'));
         press(&mut state, KeyCode::Left);
         press(&mut state, KeyCode::Char('à'));
@@ -198,24 +174,12 @@ mod tests {
 
     #[test]
     fn commands() {
-        let mut state = ChatState {
-            me: "@me:x".to_owned(),
-            ..ChatState::default()
-        };
+        let mut state = ChatState { me: "@me:x".to_owned(), ..ChatState::default() };
         assert_eq!(say(&mut state, "hello"), sent("hello"));
         assert_eq!(say(&mut state, "/quit"), Some(Action::Quit));
-        assert_eq!(
-            say(&mut state, "/call"),
-            Some(Action::Call { video: false })
-        );
-        assert_eq!(
-            say(&mut state, "/call --video"),
-            Some(Action::Call { video: true })
-        );
-        let Some(Action::Send {
-            text, emote: true, ..
-        }) = say(&mut state, "/me waves ")
-        else {
+        assert_eq!(say(&mut state, "/call"), Some(Action::Call { video: false }));
+        assert_eq!(say(&mut state, "/call --video"), Some(Action::Call { video: true }));
+        let Some(Action::Send { text, emote: true, .. }) = say(&mut state, "/me waves ") else {
             panic!("/me is an emote")
         };
         assert_eq!(text, "waves");
@@ -229,17 +193,11 @@ mod tests {
 
     #[test]
     fn a_reply_goes_to_the_last_message_of_others() {
-        let mut state = ChatState {
-            me: "@me:x".to_owned(),
-            ..ChatState::default()
-        };
+        let mut state = ChatState { me: "@me:x".to_owned(), ..ChatState::default() };
         assert_eq!(say(&mut state, "/reply yes"), None);
         assert!(state.status.is_some());
         state.push(line("$1", "bob", "question"));
-        let Some(Action::Send {
-            reply_to: Some(target),
-            ..
-        }) = say(&mut state, "/reply yes")
+        let Some(Action::Send { reply_to: Some(target), .. }) = say(&mut state, "/reply yes")
         else {
             panic!("there is a message to answer")
         };
@@ -252,10 +210,7 @@ mod tests {
         say(&mut state, "");
         press(&mut state, KeyCode::Char('x'));
         let control = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL);
-        assert_eq!(
-            key(&mut state, control('u'), Lang::Fr),
-            Some(Action::Typing(false))
-        );
+        assert_eq!(key(&mut state, control('u'), Lang::Fr), Some(Action::Typing(false)));
         assert_eq!(key(&mut state, control('c'), Lang::Fr), Some(Action::Quit));
     }
 

@@ -40,28 +40,19 @@ pub fn render(frame: &mut Frame<'_>, state: &ChatState, lang: Lang) {
 
 fn title_line(state: &ChatState, lang: Lang) -> Line<'static> {
     let (badge, color) = if state.encrypted {
-        (
-            format!("🔒 {}", ChatMsg::Encrypted.text(lang, &[])),
-            Color::Green,
-        )
+        (format!("🔒 {}", ChatMsg::Encrypted.text(lang, &[])), Color::Green)
     } else {
         (ChatMsg::NotEncrypted.text(lang, &[]), Color::Red)
     };
     let mut spans = vec![
-        Span::styled(
-            state.room_name.clone(),
-            Style::new().add_modifier(Modifier::BOLD),
-        ),
+        Span::styled(state.room_name.clone(), Style::new().add_modifier(Modifier::BOLD)),
         Span::raw("  "),
         Span::styled(badge, Style::new().fg(color)),
         Span::raw(format!("  👥 {}", state.members.len())),
     ];
     if state.unread > 0 {
         let unread = ChatMsg::Unread.text(lang, &[&state.unread.to_string()]);
-        spans.push(Span::styled(
-            format!("  {unread}"),
-            Style::new().fg(Color::Yellow),
-        ));
+        spans.push(Span::styled(format!("  {unread}"), Style::new().fg(Color::Yellow)));
     }
     Line::from(spans)
 }
@@ -82,14 +73,9 @@ fn status_line(state: &ChatState, lang: Lang) -> Line<'static> {
 }
 
 fn render_members(frame: &mut Frame<'_>, area: Rect, state: &ChatState, lang: Lang) {
-    let block = Block::new()
-        .borders(Borders::LEFT)
-        .title(ChatMsg::Members.text(lang, &[]));
-    let names: Vec<Line<'_>> = state
-        .members
-        .iter()
-        .map(|member| Line::raw(member.name.as_str()))
-        .collect();
+    let block = Block::new().borders(Borders::LEFT).title(ChatMsg::Members.text(lang, &[]));
+    let names: Vec<Line<'_>> =
+        state.members.iter().map(|member| Line::raw(member.name.as_str())).collect();
     frame.render_widget(Paragraph::new(names).block(block), area);
 }
 
@@ -102,9 +88,7 @@ fn render_input(frame: &mut Frame<'_>, area: Rect, state: &ChatState) {
     let text = format!("> {}", state.input.replace('\n', "⏎"));
     let offset = u16::try_from(shift).unwrap_or(u16::MAX);
     frame.render_widget(Paragraph::new(text).scroll((0, offset)), area);
-    let x = area
-        .x
-        .saturating_add(u16::try_from(column - shift).unwrap_or(u16::MAX));
+    let x = area.x.saturating_add(u16::try_from(column - shift).unwrap_or(u16::MAX));
     frame.set_cursor_position(Position::new(x, area.y));
 }
 
@@ -138,10 +122,7 @@ fn rows_of(line: &ChatLine, width: usize) -> Vec<Line<'static>> {
     };
     let (name, style) = match line.kind {
         Kind::System => (String::new(), dim),
-        Kind::Emote => (
-            format!("* {} ", line.sender),
-            Style::new().add_modifier(Modifier::ITALIC),
-        ),
+        Kind::Emote => (format!("* {} ", line.sender), Style::new().add_modifier(Modifier::ITALIC)),
         Kind::Notice => (format!("{}: ", line.sender), dim),
         Kind::Message => (format!("{}: ", line.sender), Style::new()),
     };
@@ -149,19 +130,13 @@ fn rows_of(line: &ChatLine, width: usize) -> Vec<Line<'static>> {
     let indent = Span::raw(prefix.as_str()).width().min(width / 2);
     let room = width.saturating_sub(indent).max(1);
     let name_width = Span::raw(name.as_str()).width();
-    let name_style = Style::new()
-        .fg(color_of(&line.sender_id))
-        .add_modifier(Modifier::BOLD);
+    let name_style = Style::new().fg(color_of(&line.sender_id)).add_modifier(Modifier::BOLD);
     wrap(&format!("{name}{}", line.body), room)
         .into_iter()
         .enumerate()
         .map(|(row, text)| {
             if row > 0 || name_width > room {
-                let lead = if row == 0 {
-                    prefix.clone()
-                } else {
-                    " ".repeat(indent)
-                };
+                let lead = if row == 0 { prefix.clone() } else { " ".repeat(indent) };
                 return Line::from(vec![Span::styled(lead, dim), Span::styled(text, style)]);
             }
             let rest = text.get(name.len()..).unwrap_or_default().to_owned();
@@ -203,17 +178,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// A color that stays the same for a person.
 fn color_of(user_id: &str) -> Color {
-    const COLORS: [Color; 6] = [
-        Color::Cyan,
-        Color::Green,
-        Color::Yellow,
-        Color::Blue,
-        Color::Magenta,
-        Color::LightRed,
-    ];
-    let sum = user_id
-        .bytes()
-        .fold(0_usize, |sum, byte| sum * 31 % 65_521 + usize::from(byte));
+    const COLORS: [Color; 6] =
+        [Color::Cyan, Color::Green, Color::Yellow, Color::Blue, Color::Magenta, Color::LightRed];
+    let sum = user_id.bytes().fold(0_usize, |sum, byte| sum * 31 % 65_521 + usize::from(byte));
     COLORS[sum % COLORS.len()]
 }
 
@@ -230,11 +197,7 @@ mod tests {
         terminal.draw(|frame| render(frame, state, lang)).unwrap();
         let buffer = terminal.backend().buffer();
         (0..height)
-            .map(|y| {
-                (0..width)
-                    .map(|x| buffer[(x, y)].symbol())
-                    .collect::<String>()
-            })
+            .map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>())
             .map(|row| row.trim_end().to_owned())
             .collect()
     }
@@ -246,10 +209,7 @@ mod tests {
             encrypted: true,
             ..ChatState::default()
         };
-        state.members.push(Member {
-            user_id: "@bob:x".to_owned(),
-            name: "Bob".to_owned(),
-        });
+        state.members.push(Member { user_id: "@bob:x".to_owned(), name: "Bob".to_owned() });
         for i in 1..=30 {
             state.push(line(&format!("${i}"), "bob", &format!("message {i}")));
         }
@@ -259,10 +219,7 @@ mod tests {
     #[test]
     fn the_newest_messages_stand_at_the_bottom() {
         let rows = screen(&state(), 60, 10, Lang::Fr);
-        assert!(
-            rows[0].contains("Crisis") && rows[0].contains("chiffré"),
-            "{rows:?}"
-        );
+        assert!(rows[0].contains("Crisis") && rows[0].contains("chiffré"), "{rows:?}");
         assert!(rows[7].contains("bob: message 30"), "{rows:?}");
         assert!(rows[1].contains("message 24"), "{rows:?}");
         assert!(rows[8].contains("/quit"));
@@ -278,10 +235,7 @@ mod tests {
         assert!(rows[8].contains("5 below"));
         state.push(line("$31", "bob", "message 31"));
         let rows = screen(&state, 60, 10, Lang::En);
-        assert!(
-            rows[7].contains("message 25"),
-            "the view stays in its place: {rows:?}"
-        );
+        assert!(rows[7].contains("message 25"), "the view stays in its place: {rows:?}");
         assert!(rows[0].contains("1 unread"));
         state.scroll_by(10_000);
         let rows = screen(&state, 60, 10, Lang::En);
@@ -290,10 +244,7 @@ mod tests {
 
     #[test]
     fn an_open_room_says_so() {
-        let state = ChatState {
-            encrypted: false,
-            ..state()
-        };
+        let state = ChatState { encrypted: false, ..state() };
         assert!(screen(&state, 60, 10, Lang::Fr)[0].contains("NON CHIFFRÉ"));
     }
 
@@ -301,15 +252,9 @@ mod tests {
     fn members_and_typing() {
         let mut state = state();
         state.show_members = true;
-        state.set_typing(vec![Member {
-            user_id: "@bob:x".to_owned(),
-            name: "Bob".to_owned(),
-        }]);
+        state.set_typing(vec![Member { user_id: "@bob:x".to_owned(), name: "Bob".to_owned() }]);
         let rows = screen(&state, 80, 10, Lang::Fr);
-        assert!(
-            rows[1].contains("Membres") && rows[2].contains("Bob"),
-            "{rows:?}"
-        );
+        assert!(rows[1].contains("Membres") && rows[2].contains("Bob"), "{rows:?}");
         assert!(rows[8].contains("Bob écrit…"));
         assert!(!screen(&state, 40, 10, Lang::Fr)[1].contains("Membres"));
     }

@@ -110,21 +110,14 @@ impl ChatState {
     /// Changes the text of a line: an edit came for it.
     pub fn edit(&mut self, event_id: &str, body: String) {
         let wanted = Some(event_id);
-        if let Some(line) = self
-            .lines
-            .iter_mut()
-            .rev()
-            .find(|l| l.event_id.as_deref() == wanted)
-        {
+        if let Some(line) = self.lines.iter_mut().rev().find(|l| l.event_id.as_deref() == wanted) {
             line.body = body;
         }
     }
 
     /// Sets who is typing; this person is left out.
     pub fn set_typing(&mut self, typing: Vec<Member>) {
-        let others = typing
-            .into_iter()
-            .filter(|member| member.user_id != self.me);
+        let others = typing.into_iter().filter(|member| member.user_id != self.me);
         self.typing = others.map(|member| member.name).collect();
     }
 
@@ -143,18 +136,12 @@ impl ChatState {
             .iter()
             .rev()
             .find(|line| line.kind != Kind::System && line.sender_id != self.me)?;
-        Some(ReplyTarget {
-            event_id: line.event_id.clone()?,
-            sender: line.sender.clone(),
-        })
+        Some(ReplyTarget { event_id: line.event_id.clone()?, sender: line.sender.clone() })
     }
 
     /// The event up to which everything has been shown.
     pub fn last_event(&self) -> Option<&str> {
-        self.lines
-            .iter()
-            .rev()
-            .find_map(|line| line.event_id.as_deref())
+        self.lines.iter().rev().find_map(|line| line.event_id.as_deref())
     }
 }
 
@@ -177,10 +164,7 @@ pub mod tests {
     }
 
     fn state() -> ChatState {
-        ChatState {
-            me: "@me:x".to_owned(),
-            ..ChatState::default()
-        }
+        ChatState { me: "@me:x".to_owned(), ..ChatState::default() }
     }
 
     #[test]
@@ -221,10 +205,7 @@ pub mod tests {
     #[test]
     fn one_does_not_see_oneself_typing() {
         let mut state = state();
-        let member = |name: &str| Member {
-            user_id: format!("@{name}:x"),
-            name: name.to_owned(),
-        };
+        let member = |name: &str| Member { user_id: format!("@{name}:x"), name: name.to_owned() };
         state.set_typing(vec![member("me"), member("bob")]);
         assert_eq!(state.typing, ["bob"]);
     }

@@ -31,17 +31,8 @@ pub async fn run(context: &Context, command: AdminCommand) -> Result<()> {
 async fn add(context: &Context, api: &Api, args: &DomainAddArgs) -> Result<()> {
     let body = entry(args);
     let path = [DOMAINS.as_slice(), &[args.domain.as_str()]].concat();
-    let answer = api
-        .call(Method::PUT, &path, dry_run(args.dry_run), Some(&body))
-        .await?
-        .ok()?;
-    changed(
-        context,
-        &answer,
-        args.dry_run,
-        Msg::DomainAdded,
-        &args.domain,
-    )
+    let answer = api.call(Method::PUT, &path, dry_run(args.dry_run), Some(&body)).await?.ok()?;
+    changed(context, &answer, args.dry_run, Msg::DomainAdded, &args.domain)
 }
 
 /// The body of an entry; what was not given is left out.
@@ -59,17 +50,8 @@ fn entry(args: &DomainAddArgs) -> Value {
 
 async fn remove(context: &Context, api: &Api, args: &DomainRemoveArgs) -> Result<()> {
     let path = [DOMAINS.as_slice(), &[args.domain.as_str()]].concat();
-    let answer = api
-        .call(Method::DELETE, &path, dry_run(args.dry_run), None)
-        .await?
-        .ok()?;
-    changed(
-        context,
-        &answer,
-        args.dry_run,
-        Msg::DomainRemoved,
-        &args.domain,
-    )
+    let answer = api.call(Method::DELETE, &path, dry_run(args.dry_run), None).await?.ok()?;
+    changed(context, &answer, args.dry_run, Msg::DomainRemoved, &args.domain)
 }
 
 fn dry_run(wanted: bool) -> &'static [(&'static str, &'static str)] {
@@ -81,11 +63,8 @@ fn changed(context: &Context, answer: &Value, dry: bool, msg: Msg, domain: &str)
     if context.json {
         return line(&answer.to_string());
     }
-    let mut text = if dry {
-        context.text(Msg::DomainDryRun, &[])
-    } else {
-        context.text(msg, &[domain])
-    };
+    let mut text =
+        if dry { context.text(Msg::DomainDryRun, &[]) } else { context.text(msg, &[domain]) };
     for (key, value) in answer.as_object().into_iter().flatten() {
         text.push_str(&format!("\n  {key}: {}", printable(&value.to_string())));
     }
@@ -101,19 +80,13 @@ async fn list(context: &Context, api: &Api) -> Result<()> {
     let Some(domains) = domains.filter(|domains| !domains.is_empty()) else {
         return line(&context.text(Msg::DomainNone, &[]));
     };
-    domains
-        .iter()
-        .try_for_each(|entry| line(&human_entry(context, entry)))
+    domains.iter().try_for_each(|entry| line(&human_entry(context, entry)))
 }
 
 fn human_entry(context: &Context, entry: &Value) -> String {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut parts = vec![text("domain").to_owned(), text("kind").to_owned()];
-    if entry
-        .get("sub_domains")
-        .and_then(Value::as_bool)
-        .unwrap_or_default()
-    {
+    if entry.get("sub_domains").and_then(Value::as_bool).unwrap_or_default() {
         parts.push(context.text(Msg::DomainSub, &[]));
     }
     parts.extend(["organisation", "note"].map(|key| text(key).to_owned()));
@@ -124,20 +97,10 @@ fn human_entry(context: &Context, entry: &Value) -> String {
 async fn check(context: &Context, api: &Api, address: &str) -> Result<()> {
     let path = [DOMAINS.as_slice(), &["check"]].concat();
     let body = json!({"address": address});
-    let answer = api
-        .call(Method::POST, &path, &[], Some(&body))
-        .await?
-        .ok()?;
+    let answer = api.call(Method::POST, &path, &[], Some(&body)).await?.ok()?;
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
-    let allowed = answer
-        .get("allowed")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
-    let msg = if allowed {
-        Msg::DomainAllowed
-    } else {
-        Msg::DomainDenied
-    };
+    let allowed = answer.get("allowed").and_then(Value::as_bool).unwrap_or_default();
+    let msg = if allowed { Msg::DomainAllowed } else { Msg::DomainDenied };
     let mut parts = vec![context.text(msg, &[&printable(text("reason"))])];
     parts.extend(["kind", "user_id", "display_name"].map(|key| printable(text(key))));
     parts.retain(|part| !part.is_empty());

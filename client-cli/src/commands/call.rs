@@ -68,11 +68,7 @@ pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Resu
     };
     let conference = conference_name();
     let url = link(&domain, &conference, args.video);
-    let msg = if args.video {
-        Msg::CallMessageVideo
-    } else {
-        Msg::CallMessage
-    };
+    let msg = if args.video { Msg::CallMessageVideo } else { Msg::CallMessage };
     let content = RoomMessageEventContent::text_plain(context.text(msg, &[&url]));
     let event_id = room.send(content).await?.response.event_id.to_string();
     let widget_id = random_string(WIDGET_ID_CHARS);
@@ -86,37 +82,21 @@ pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Resu
         creator: room.own_user_id().as_str(),
         video: args.video,
     };
-    let set = room
-        .send_state_event_raw(WIDGET_EVENT, &widget_id, widget.content())
-        .await;
-    let refused = set
-        .err()
-        .map(|error| CliError::from(error).text(context.lang));
+    let set = room.send_state_event_raw(WIDGET_EVENT, &widget_id, widget.content()).await;
+    let refused = set.err().map(|error| CliError::from(error).text(context.lang));
     let widget_id = refused.is_none().then_some(widget_id);
-    Ok(Call {
-        url,
-        domain,
-        conference,
-        event_id,
-        widget_id,
-        widget_refused: refused,
-    })
+    Ok(Call { url, domain, conference, event_id, widget_id, widget_refused: refused })
 }
 
 /// The conference domain that the server announces: first under its name, then under its API.
 async fn announced_domain(client: &Client) -> Result<String> {
-    let by_name = client
-        .user_id()
-        .and_then(|user| server_url(user.server_name().as_str()).ok());
+    let by_name = client.user_id().and_then(|user| server_url(user.server_name().as_str()).ok());
     for base in by_name.into_iter().chain([client.homeserver()]) {
         let document = Api::anonymous(client, base)
             .call(Method::GET, &[".well-known", "matrix", "client"], &[], None)
             .await;
         let found = document.ok().and_then(|answer| answer.ok().ok());
-        if let Some(domain) = found
-            .as_ref()
-            .and_then(|body: &Value| domain_of_well_known(body))
-        {
+        if let Some(domain) = found.as_ref().and_then(|body: &Value| domain_of_well_known(body)) {
             return Ok(domain);
         }
     }

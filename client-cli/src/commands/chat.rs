@@ -65,29 +65,20 @@ enum Entry {
 /// No terminal, no session, no such room.
 pub async fn run(context: &Context, args: ChatArgs) -> Result<()> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(CliError::Other(
-            ChatMsg::NeedsTerminal.text(context.lang, &[]),
-        ));
+        return Err(CliError::Other(ChatMsg::NeedsTerminal.text(context.lang, &[])));
     }
     eprintln!("{}", ChatMsg::Loading.text(context.lang, &[]));
     let client = connection::resume(&context.profile).await?;
     let mut syncer = Syncer::new(client.clone(), None);
     syncer.catch_up().await?;
-    client
-        .encryption()
-        .wait_for_e2ee_initialization_tasks()
-        .await;
+    client.encryption().wait_for_e2ee_initialization_tasks().await;
     let room = find(&client, &args.room).await?;
     if room.state() != RoomState::Joined {
         return Err(CliError::NotFound(Msg::ErrNoRoom, args.room));
     }
     room.sync_members().await?;
     let (news, inbox) = mpsc::channel(NEWS_MAX);
-    let chat = Chat {
-        context: context.clone(),
-        room,
-        news,
-    };
+    let chat = Chat { context: context.clone(), room, news };
     let state = chat.first_state().await?;
     let listener = tokio::spawn(chat.clone().listen(syncer));
     let mut terminal = ratatui::try_init().map_err(terminal_error)?;
@@ -118,10 +109,7 @@ impl Chat {
             ..ChatState::default()
         };
         for view in history::last(&self.room, PAST, true).await? {
-            self.entry(&view)
-                .await
-                .into_iter()
-                .for_each(|entry| apply(&mut state, entry));
+            self.entry(&view).await.into_iter().for_each(|entry| apply(&mut state, entry));
         }
         self.mark_read(&state);
         Ok(state)
@@ -206,10 +194,7 @@ impl Chat {
         let room = self.room.clone();
         tokio::spawn(async move {
             let receipt = (ReceiptType::Read, ReceiptThread::Unthreaded);
-            if let Err(error) = room
-                .send_single_receipt(receipt.0, receipt.1, event_id)
-                .await
-            {
+            if let Err(error) = room.send_single_receipt(receipt.0, receipt.1, event_id).await {
                 tracing::warn!(%error, "the read receipt was not sent");
             }
         });
@@ -219,14 +204,9 @@ impl Chat {
     async fn act(self, action: Action) {
         let lang = self.context.lang;
         let status = match action {
-            Action::Send {
-                text,
-                emote,
-                reply_to,
-            } => {
+            Action::Send { text, emote, reply_to } => {
                 let sent = self.send(&text, emote, reply_to).await;
-                sent.err()
-                    .map(|e| ChatMsg::SendFailed.text(lang, &[&e.text(lang)]))
+                sent.err().map(|e| ChatMsg::SendFailed.text(lang, &[&e.text(lang)]))
             }
             Action::Call { video } => Some(match self.call(video).await {
                 Ok(url) => ChatMsg::CallStarted.text(lang, &[&url]),
@@ -271,11 +251,7 @@ impl Chat {
     async fn call(&self, video: bool) -> Result<String> {
         let _turn = turn(&self.room.client()).await?;
         let room = self.room.room_id().to_string();
-        let args = CallStartArgs {
-            room,
-            video,
-            domain: std::env::var("PLI_CALL_DOMAIN").ok(),
-        };
+        let args = CallStartArgs { room, video, domain: std::env::var("PLI_CALL_DOMAIN").ok() };
         Ok(call::start(&self.context, &self.room, &args).await?.url)
     }
 
@@ -316,18 +292,9 @@ impl Chat {
         let mut typing = None;
         if let Some(update) = update {
             events.extend(update.timeline.events);
-            typing = update
-                .ephemeral
-                .iter()
-                .find_map(|raw| typing_users(raw.json().get()));
+            typing = update.ephemeral.iter().find_map(|raw| typing_users(raw.json().get()));
         }
-        locked.extend(
-            events
-                .iter()
-                .filter(|event| event.kind.is_utd())
-                .take(LOCKED_MAX)
-                .cloned(),
-        );
+        locked.extend(events.iter().filter(|event| event.kind.is_utd()).take(LOCKED_MAX).cloned());
         let views: Vec<EventView> = events.iter().filter_map(EventView::of).collect();
         let mut entries = Vec::new();
         for view in &views {
@@ -344,10 +311,7 @@ impl Chat {
         if let Some(users) = typing {
             let mut typing = Vec::new();
             for user in users {
-                typing.push(Member {
-                    name: self.name(&user).await,
-                    user_id: user,
-                });
+                typing.push(Member { name: self.name(&user).await, user_id: user });
             }
             self.tell(News::Typing(typing)).await;
         }
@@ -357,10 +321,7 @@ impl Chat {
         let members = self.room.members(RoomMemberships::JOIN).await?;
         let mut members: Vec<Member> = members
             .iter()
-            .map(|m| Member {
-                user_id: m.user_id().to_string(),
-                name: printable(m.name()),
-            })
+            .map(|m| Member { user_id: m.user_id().to_string(), name: printable(m.name()) })
             .collect();
         members.sort_by_key(|member| member.name.to_lowercase());
         Ok(members)
@@ -385,18 +346,11 @@ impl Chat {
         if !view.is_message() {
             return None;
         }
-        let relation = |key: &str| {
-            view.content
-                .pointer(&format!("/m.relates_to/{key}"))?
-                .as_str()
-        };
+        let relation = |key: &str| view.content.pointer(&format!("/m.relates_to/{key}"))?.as_str();
         if relation("rel_type") == Some("m.replace") {
             let body = view.content.pointer("/m.new_content/body")?.as_str()?;
             let event_id = relation("event_id")?.to_owned();
-            return Some(Entry::Edit {
-                event_id,
-                body: printable(body),
-            });
+            return Some(Entry::Edit { event_id, body: printable(body) });
         }
         let lang = self.context.lang;
         let mut body = match (view.undecryptable, view.file()) {
@@ -424,12 +378,7 @@ impl Chat {
             "invite" => ChatMsg::Invited.text(lang, &[sender, &target]),
             _ => return None,
         };
-        Some(Entry::Line(line(
-            view,
-            sender.to_owned(),
-            body,
-            Kind::System,
-        )))
+        Some(Entry::Line(line(view, sender.to_owned(), body, Kind::System)))
     }
 }
 
@@ -464,12 +413,7 @@ fn typing_users(raw: &str) -> Option<Vec<String>> {
     let event: serde_json::Value = serde_json::from_str(raw).ok()?;
     (event.get("type")? == "m.typing").then_some(())?;
     let users = event.pointer("/content/user_ids")?.as_array()?;
-    Some(
-        users
-            .iter()
-            .filter_map(|user| user.as_str().map(str::to_owned))
-            .collect(),
-    )
+    Some(users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect())
 }
 
 #[cfg(test)]

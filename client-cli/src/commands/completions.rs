@@ -11,11 +11,6 @@ use crate::help;
 /// When standard output is closed.
 pub fn run(context: &Context, args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut help::command(context.lang),
-        "pli",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut help::command(context.lang), "pli", &mut script);
     line(String::from_utf8_lossy(&script).trim_end())
 }

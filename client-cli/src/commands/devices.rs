@@ -16,16 +16,8 @@ use crate::text::messages::Msg;
 /// No session, a refusal.
 pub async fn run(context: &Context) -> Result<()> {
     let online = online(context).await?;
-    let me = online
-        .client
-        .user_id()
-        .ok_or(CliError::NotLoggedIn)?
-        .to_owned();
-    let own = online
-        .client
-        .device_id()
-        .ok_or(CliError::NotLoggedIn)?
-        .to_owned();
+    let me = online.client.user_id().ok_or(CliError::NotLoggedIn)?.to_owned();
+    let own = online.client.device_id().ok_or(CliError::NotLoggedIn)?.to_owned();
     let known = online.client.encryption().get_user_devices(&me).await?;
     let listed = online.client.devices().await?.devices;
     online.finish().await;
@@ -41,9 +33,7 @@ pub async fn run(context: &Context) -> Result<()> {
     if context.json {
         return line(&json!({"devices": devices}).to_string());
     }
-    devices
-        .iter()
-        .try_for_each(|device| line(&human(context, device)))
+    devices.iter().try_for_each(|device| line(&human(context, device)))
 }
 
 fn entry(device: &Device, this: bool, verified: bool) -> Value {
@@ -60,19 +50,12 @@ fn entry(device: &Device, this: bool, verified: bool) -> Value {
 fn human(context: &Context, device: &Value) -> String {
     let text = |key: &str| device.get(key).and_then(Value::as_str).unwrap_or_default();
     let flag = |key: &str| device.get(key).and_then(Value::as_bool).unwrap_or_default();
-    let verified = if flag("verified") {
-        Msg::DeviceVerified
-    } else {
-        Msg::DeviceUnverified
-    };
+    let verified = if flag("verified") { Msg::DeviceVerified } else { Msg::DeviceUnverified };
     let mut notes = vec![context.text(verified, &[])];
     if flag("current") {
         notes.push(context.text(Msg::DeviceThis, &[]));
     }
-    let seen = device
-        .get("last_seen_ts")
-        .and_then(Value::as_i64)
-        .and_then(date);
+    let seen = device.get("last_seen_ts").and_then(Value::as_i64).and_then(date);
     notes.extend(seen.map(|date| context.text(Msg::DeviceLastSeen, &[&date])));
     let name = match text("display_name") {
         "" => context.text(Msg::Unnamed, &[]),
@@ -93,10 +76,7 @@ mod tests {
 
     #[test]
     fn dates_are_utc() {
-        assert_eq!(
-            date(1_700_000_000_123).as_deref(),
-            Some("2023-11-14T22:13:20Z")
-        );
+        assert_eq!(date(1_700_000_000_123).as_deref(), Some("2023-11-14T22:13:20Z"));
         assert_eq!(date(i64::MAX), None);
     }
 }

@@ -49,11 +49,7 @@ pub async fn last(room: &Room, wanted: usize, all: bool) -> Result<Vec<EventView
         options.limit = UInt::from(PAGE);
         let page = room.messages(options).await?;
         for event in page.chunk {
-            let event = if event.kind.is_utd() {
-                fetch_key(room, event).await
-            } else {
-                event
-            };
+            let event = if event.kind.is_utd() { fetch_key(room, event).await } else { event };
             let view = EventView::of(&event).filter(|view| all || view.is_message());
             events.extend(view);
         }

@@ -29,24 +29,16 @@ async fn export(context: &Context, args: KeysArgs) -> Result<()> {
     let passphrase = source(&args).read_new(&ask[0], &ask[1])?;
     let online = online(context).await?;
     // The library creates files with common rights: it writes beside, in the private profile.
-    let beside = context
-        .profile
-        .dir()
-        .join(format!("export.{}", std::process::id()));
+    let beside = context.profile.dir().join(format!("export.{}", std::process::id()));
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&count);
     let counted = move |_: &_| {
         counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         true
     };
-    let written = online
-        .client
-        .encryption()
-        .export_room_keys(beside.clone(), &passphrase, counted)
-        .await;
-    let moved = written
-        .map_err(CliError::from)
-        .and_then(|()| take(&beside, &args.file));
+    let written =
+        online.client.encryption().export_room_keys(beside.clone(), &passphrase, counted).await;
+    let moved = written.map_err(CliError::from).and_then(|()| take(&beside, &args.file));
     let cleaned = std::fs::remove_file(&beside);
     moved?;
     cleaned.map_err(|error| CliError::file(&beside, error))?;
@@ -68,11 +60,7 @@ async fn import(context: &Context, args: KeysArgs) -> Result<()> {
     let passphrase = source(&args).read(&context.text(Msg::AskPassphrase, &[]))?;
     let online = online(context).await?;
     let path: PathBuf = args.file.clone();
-    let imported = online
-        .client
-        .encryption()
-        .import_room_keys(path, &passphrase)
-        .await;
+    let imported = online.client.encryption().import_room_keys(path, &passphrase).await;
     let imported = imported.map_err(|error| match error {
         RoomKeyImportError::Export(error) => CliError::Crypto(Msg::ErrKeyFile, error.to_string()),
         other => CliError::Crypto(Msg::ErrCrypto, other.to_string()),

@@ -45,9 +45,7 @@ pub async fn run(context: &Context, args: ListenArgs) -> Result<()> {
         None => listening.await,
         Some(seconds) => {
             let limit = Duration::from_secs(seconds);
-            tokio::time::timeout(limit, listening)
-                .await
-                .unwrap_or(Ok(()))
+            tokio::time::timeout(limit, listening).await.unwrap_or(Ok(()))
         }
     }
 }
@@ -71,12 +69,8 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     /// Finds the rooms and the place to begin.
     async fn start(context: &'a Context, args: &'a ListenArgs, client: Client) -> Result<Self> {
-        let cursor = tokio::fs::read_to_string(context.profile.listen_cursor_file())
-            .await
-            .ok();
-        let cursor = cursor
-            .map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty());
+        let cursor = tokio::fs::read_to_string(context.profile.listen_cursor_file()).await.ok();
+        let cursor = cursor.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let mut syncer = Syncer::new(client.clone(), cursor.filter(|_| args.since_start));
         let first = syncer.catch_up().await?;
         let mut rooms = BTreeSet::new();
@@ -84,15 +78,7 @@ impl<'a> Listener<'a> {
             rooms.insert(find(&client, room).await?.room_id().to_owned());
         }
         let waiting = VecDeque::new();
-        let mut listener = Self {
-            context,
-            args,
-            client,
-            syncer,
-            rooms,
-            waiting,
-            printed: 0,
-        };
+        let mut listener = Self { context, args, client, syncer, rooms, waiting, printed: 0 };
         if args.since_start {
             listener.print_all(first, None).await?;
         }
@@ -114,8 +100,7 @@ impl<'a> Listener<'a> {
                     self.save_cursor()?;
                 }
                 Err(error @ (CliError::Network(_) | CliError::Timeout(_))) => {
-                    self.context
-                        .note(Msg::ListenReconnecting, &[&error.text(self.context.lang)]);
+                    self.context.note(Msg::ListenReconnecting, &[&error.text(self.context.lang)]);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -154,11 +139,7 @@ impl<'a> Listener<'a> {
     /// Prints an event, or lets it wait for its key.
     async fn take(&mut self, room: &Room, event: TimelineEvent) -> Result<()> {
         if event.kind.is_utd() && self.waiting.len() < WAITING_MAX {
-            let waiting = Waiting {
-                room: room.clone(),
-                event,
-                since: Instant::now(),
-            };
+            let waiting = Waiting { room: room.clone(), event, since: Instant::now() };
             self.waiting.push_back(waiting);
             return Ok(());
         }
@@ -193,23 +174,15 @@ impl<'a> Listener<'a> {
         }
         self.printed += 1;
         let names_room = self.rooms.len() != 1;
-        print_event(
-            self.context,
-            room,
-            &view,
-            self.args.download.as_ref(),
-            names_room,
-        )
-        .await
+        print_event(self.context, room, &view, self.args.download.as_ref(), names_room).await
     }
 
     /// Remembers how far everything is printed; what still waits for a key comes again.
     fn save_cursor(&self) -> Result<()> {
         match self.syncer.position() {
-            Some(position) if self.waiting.is_empty() => write_private(
-                &self.context.profile.listen_cursor_file(),
-                position.as_bytes(),
-            ),
+            Some(position) if self.waiting.is_empty() => {
+                write_private(&self.context.profile.listen_cursor_file(), position.as_bytes())
+            }
             _ => Ok(()),
         }
     }
@@ -252,19 +225,10 @@ pub async fn print_event(
     };
     let saved = saved.map(|path| path.display().to_string());
     if context.json {
-        return line(
-            &view
-                .json(room.room_id().as_str(), saved.as_deref())
-                .to_string(),
-        );
+        return line(&view.json(room.room_id().as_str(), saved.as_deref()).to_string());
     }
     let name = match room
-        .get_member_no_sync(
-            view.sender
-                .as_str()
-                .try_into()
-                .unwrap_or(room.own_user_id()),
-        )
+        .get_member_no_sync(view.sender.as_str().try_into().unwrap_or(room.own_user_id()))
         .await
     {
         Ok(Some(member)) if member.user_id() == view.sender.as_str() => member.name().to_owned(),

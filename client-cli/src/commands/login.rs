@@ -29,10 +29,8 @@ pub async fn run(context: &Context, args: LoginArgs) -> Result<()> {
     let store_key = Session::new_store_key();
     let server = args.server.homeserver.as_deref();
     let client = connection::connect(server, Some(&user), &context.profile, &store_key).await?;
-    let source = Source::from_flags(
-        args.password.password_stdin,
-        args.password.password_file.as_deref(),
-    );
+    let source =
+        Source::from_flags(args.password.password_stdin, args.password.password_file.as_deref());
     let password = source.read(&context.text(Msg::AskPassword, &[]))?;
     let device = args.setup.device_name.as_deref().unwrap_or(DEVICE_NAME);
     if let Err(error) = sign_in(&client, &user, &password, device).await {
@@ -81,14 +79,8 @@ mod tests {
 
     #[test]
     fn an_address_is_no_user_id() {
-        assert!(matches!(
-            identifier("a@b.example"),
-            UserIdentifier::Email(_)
-        ));
-        assert!(matches!(
-            identifier("@a:b.example"),
-            UserIdentifier::Matrix(_)
-        ));
+        assert!(matches!(identifier("a@b.example"), UserIdentifier::Email(_)));
+        assert!(matches!(identifier("@a:b.example"), UserIdentifier::Matrix(_)));
         assert!(matches!(identifier("alice"), UserIdentifier::Matrix(_)));
     }
 }

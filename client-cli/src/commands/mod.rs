@@ -71,10 +71,7 @@ async fn online(context: &Context) -> Result<Online<impl Drop + use<>>> {
     let client = connection::resume(&context.profile).await?;
     let turn = connection::turn(&client).await?;
     sync::refresh(&client).await?;
-    client
-        .encryption()
-        .wait_for_e2ee_initialization_tasks()
-        .await;
+    client.encryption().wait_for_e2ee_initialization_tasks().await;
     Ok(Online { client, turn })
 }
 

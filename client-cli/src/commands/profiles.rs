@@ -31,10 +31,7 @@ pub fn run(context: &Context, command: &ProfilesCommand) -> Result<()> {
     }
     profiles.iter().try_for_each(|profile| {
         let text = |key: &str| profile.get(key).and_then(Value::as_str).unwrap_or_default();
-        let current = profile
-            .get("current")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
+        let current = profile.get("current").and_then(Value::as_bool).unwrap_or_default();
         let mark = if current { "*" } else { " " };
         let (name, user, server) = (text("profile"), text("user_id"), text("homeserver"));
         line(&format!("{mark} {name}  {user}  {server}"))

@@ -28,14 +28,7 @@ use crate::text::messages::Msg;
 use url::Url;
 
 const REGISTER: [&str; 4] = ["_matrix", "client", "v3", "register"];
-const REQUEST_TOKEN: [&str; 6] = [
-    "_matrix",
-    "client",
-    "v3",
-    "register",
-    "email",
-    "requestToken",
-];
+const REQUEST_TOKEN: [&str; 6] = ["_matrix", "client", "v3", "register", "email", "requestToken"];
 /// A server that never finishes its flow is not asked for ever.
 const STAGES_MAX: usize = 12;
 /// How often a person may mistype the code; the server has its own limit.
@@ -58,12 +51,8 @@ pub async fn run(context: &Context, args: RegisterArgs) -> Result<()> {
     let store_key = Session::new_store_key();
     let server = args.server.homeserver.as_deref();
     let client = connection::connect(server, None, &context.profile, &store_key).await?;
-    let mut registration = Registration {
-        context,
-        args: &args,
-        api: Api::of(&client),
-        proof: None,
-    };
+    let mut registration =
+        Registration { context, args: &args, api: Api::of(&client), proof: None };
     let (account, password) = match registration.run().await {
         Ok(done) => done,
         Err(error) => {
@@ -94,19 +83,10 @@ struct Account {
 
 async fn enter(client: &Client, account: Account) -> Result<()> {
     let session = MatrixSession {
-        meta: SessionMeta {
-            user_id: account.user_id,
-            device_id: account.device_id,
-        },
-        tokens: SessionTokens {
-            access_token: account.access_token,
-            refresh_token: None,
-        },
+        meta: SessionMeta { user_id: account.user_id, device_id: account.device_id },
+        tokens: SessionTokens { access_token: account.access_token, refresh_token: None },
     };
-    Ok(client
-        .matrix_auth()
-        .restore_session(session, RoomLoadSettings::default())
-        .await?)
+    Ok(client.matrix_auth().restore_session(session, RoomLoadSettings::default()).await?)
 }
 
 /// A verified e-mail session, as the last stage names it.
@@ -128,14 +108,11 @@ impl Challenge {
     fn of(body: &Value) -> Option<Self> {
         let strings = |value: &Value| -> Vec<String> {
             let list = value.as_array().into_iter().flatten();
-            list.filter_map(|item| item.as_str().map(str::to_owned))
-                .collect()
+            list.filter_map(|item| item.as_str().map(str::to_owned)).collect()
         };
         let flows = body.get("flows")?.as_array()?.iter();
         Some(Self {
-            flows: flows
-                .map(|flow| strings(flow.get("stages").unwrap_or(&Value::Null)))
-                .collect(),
+            flows: flows.map(|flow| strings(flow.get("stages").unwrap_or(&Value::Null))).collect(),
             completed: strings(body.get("completed").unwrap_or(&Value::Null)),
             params: body.get("params").cloned().unwrap_or(Value::Null),
             session: body.get("session").cloned().unwrap_or(Value::Null),
@@ -150,17 +127,10 @@ impl Challenge {
         let has = |flow: &Vec<String>, stage: &str| flow.iter().any(|s| s == stage);
         let rank = |flow: &&Vec<String>| {
             let (with_token, with_mail) = (has(flow, TOKEN), has(flow, EMAIL));
-            (
-                with_token == token,
-                with_mail == email,
-                with_mail,
-                usize::MAX - flow.len(),
-            )
+            (with_token == token, with_mail == email, with_mail, usize::MAX - flow.len())
         };
         let flow = self.flows.iter().filter(can).max_by_key(rank)?;
-        flow.iter()
-            .find(|stage| !self.completed.contains(stage))
-            .map(String::as_str)
+        flow.iter().find(|stage| !self.completed.contains(stage)).map(String::as_str)
     }
 }
 
@@ -186,10 +156,7 @@ impl Registration<'_> {
             let wants_mail =
                 self.args.email.is_some() || (!wants_token && self.args.user.is_none());
             let stage = challenge.next(wants_token, wants_mail).ok_or_else(|| {
-                CliError::Usage(
-                    Msg::ErrNoRegistration,
-                    vec![format!("{:?}", challenge.flows)],
-                )
+                CliError::Usage(Msg::ErrNoRegistration, vec![format!("{:?}", challenge.flows)])
             })?;
             let mut auth = self.stage(stage, &challenge).await?;
             auth.insert("type".to_owned(), json!(stage));
@@ -199,9 +166,7 @@ impl Registration<'_> {
             answer = self.post(&Value::Object(request.clone())).await?;
             check_error(&answer)?;
         }
-        Err(CliError::Network(
-            "the registration does not end".to_owned(),
-        ))
+        Err(CliError::Network("the registration does not end".to_owned()))
     }
 
     fn account(
@@ -211,19 +176,12 @@ impl Registration<'_> {
     ) -> Result<(Account, Zeroizing<String>)> {
         let account = serde_json::from_value(answer.ok()?)
             .map_err(|error| CliError::Network(error.to_string()))?;
-        let password = body
-            .and_then(|body| body.get("password"))
-            .and_then(Value::as_str);
-        Ok((
-            account,
-            Zeroizing::new(password.unwrap_or_default().to_owned()),
-        ))
+        let password = body.and_then(|body| body.get("password")).and_then(Value::as_str);
+        Ok((account, Zeroizing::new(password.unwrap_or_default().to_owned())))
     }
 
     async fn post(&self, body: &Value) -> Result<Answer> {
-        self.api
-            .call(Method::POST, &REGISTER, &[], Some(body))
-            .await
+        self.api.call(Method::POST, &REGISTER, &[], Some(body)).await
     }
 
     /// The request without its `auth`; asks for the password the first time.
@@ -237,12 +195,7 @@ impl Registration<'_> {
             let (ask, again) = (Msg::AskNewPassword, Msg::AskAgain);
             let password =
                 source.read_new(&self.context.text(ask, &[]), &self.context.text(again, &[]))?;
-            let device = self
-                .args
-                .setup
-                .device_name
-                .as_deref()
-                .unwrap_or(DEVICE_NAME);
+            let device = self.args.setup.device_name.as_deref().unwrap_or(DEVICE_NAME);
             let mut map = Map::new();
             map.insert("password".to_owned(), json!(password.as_str()));
             map.insert("initial_device_display_name".to_owned(), json!(device));
@@ -290,11 +243,7 @@ impl Registration<'_> {
         }
         let accepted =
             self.args.accept_terms || is_yes(&secret::ask(&self.context.text(Msg::AskTerms, &[]))?);
-        if accepted {
-            Ok(())
-        } else {
-            Err(CliError::Usage(Msg::ErrTermsDeclined, Vec::new()))
-        }
+        if accepted { Ok(()) } else { Err(CliError::Usage(Msg::ErrTermsDeclined, Vec::new())) }
     }
 
     /// Has a mail sent and its code confirmed; the second time, the first proof serves again.
@@ -310,20 +259,10 @@ impl Registration<'_> {
         };
         let client_secret = random_string(32);
         let request = json!({"client_secret": client_secret, "email": email, "send_attempt": 1});
-        let answer = self
-            .api
-            .call(Method::POST, &REQUEST_TOKEN, &[], Some(&request))
-            .await?
-            .ok()?;
-        let text = |key: &str| {
-            answer
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|t| !t.is_empty())
-        };
-        let sid = text("sid")
-            .ok_or_else(|| CliError::Network("no sid".to_owned()))?
-            .to_owned();
+        let answer =
+            self.api.call(Method::POST, &REQUEST_TOKEN, &[], Some(&request)).await?.ok()?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
+        let sid = text("sid").ok_or_else(|| CliError::Network("no sid".to_owned()))?.to_owned();
         let submit_url = text("submit_url").and_then(|url| Url::parse(url).ok());
         self.context.note(Msg::RegisterMailSent, &[&email]);
         let event = json!({"event": "mail_sent", "code_wanted": submit_url.is_some()});
@@ -354,8 +293,7 @@ impl Registration<'_> {
                 (Ok(_), Some(false)) => refused = CliError::refused("M_UNKNOWN", "success: false"),
                 (Err(error), _) => refused = error,
             }
-            self.context
-                .note(Msg::RegisterWrongCode, &[&refused.text(self.context.lang)]);
+            self.context.note(Msg::RegisterWrongCode, &[&refused.text(self.context.lang)]);
             if self.args.code_file.is_some() {
                 break;
             }
@@ -387,10 +325,7 @@ fn check_error(answer: &Answer) -> Result<()> {
     match (answer.status, text("errcode")) {
         // Not confirmed yet: the link of the mail may still be followed.
         (401, Some("M_THREEPID_AUTH_FAILED")) => Ok(()),
-        (401, Some(errcode)) => Err(CliError::refused(
-            errcode,
-            text("error").unwrap_or_default(),
-        )),
+        (401, Some(errcode)) => Err(CliError::refused(errcode, text("error").unwrap_or_default())),
         _ => Ok(()),
     }
 }
@@ -401,29 +336,15 @@ fn terms_links(params: &Value, lang: crate::lang::Lang) -> Vec<(String, String)>
         crate::lang::Lang::En => "en",
         crate::lang::Lang::Fr => "fr",
     };
-    let policies = params
-        .pointer("/m.login.terms/policies")
-        .and_then(Value::as_object);
+    let policies = params.pointer("/m.login.terms/policies").and_then(Value::as_object);
     let in_language = |policy: &Value| {
         let policy = policy.as_object()?;
-        let any = policy
-            .iter()
-            .find(|(_, value)| value.is_object())
-            .map(|(_, value)| value);
+        let any = policy.iter().find(|(_, value)| value.is_object()).map(|(_, value)| value);
         let text = policy.get(code).or_else(|| policy.get("en")).or(any)?;
-        let part = |key: &str| {
-            text.get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let part = |key: &str| text.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         Some((part("name"), part("url")))
     };
-    policies
-        .into_iter()
-        .flat_map(|map| map.values())
-        .filter_map(in_language)
-        .collect()
+    policies.into_iter().flat_map(|map| map.values()).filter_map(in_language).collect()
 }
 
 #[cfg(test)]
@@ -432,10 +353,7 @@ mod tests {
     use crate::lang::Lang;
 
     fn challenge(flows: &[&[&str]], completed: &[&str]) -> Challenge {
-        let flows: Vec<Value> = flows
-            .iter()
-            .map(|stages| json!({"stages": stages}))
-            .collect();
+        let flows: Vec<Value> = flows.iter().map(|stages| json!({"stages": stages})).collect();
         Challenge::of(&json!({"flows": flows, "completed": completed, "session": "s"})).unwrap()
     }
 
@@ -447,10 +365,7 @@ mod tests {
         assert_eq!(challenge(both, &[TOKEN]).next(true, false), Some(DUMMY));
         assert_eq!(challenge(both, &[EMAIL]).next(false, true), Some(TERMS));
         let token_and_mail: &[&[&str]] = &[&[TOKEN, EMAIL]];
-        assert_eq!(
-            challenge(token_and_mail, &[TOKEN]).next(true, false),
-            Some(EMAIL)
-        );
+        assert_eq!(challenge(token_and_mail, &[TOKEN]).next(true, false), Some(EMAIL));
     }
 
     #[test]
@@ -472,14 +387,8 @@ mod tests {
     fn terms_in_the_language_of_the_person() {
         let params = json!({"m.login.terms": {"policies": {"tos": {"version": "1",
             "en": {"name": "Terms", "url": "https://e"}, "fr": {"name": "CGU", "url": "https://f"}}}}});
-        assert_eq!(
-            terms_links(&params, Lang::Fr),
-            [("CGU".to_owned(), "https://f".to_owned())]
-        );
-        assert_eq!(
-            terms_links(&params, Lang::En),
-            [("Terms".to_owned(), "https://e".to_owned())]
-        );
+        assert_eq!(terms_links(&params, Lang::Fr), [("CGU".to_owned(), "https://f".to_owned())]);
+        assert_eq!(terms_links(&params, Lang::En), [("Terms".to_owned(), "https://e".to_owned())]);
         assert!(terms_links(&Value::Null, Lang::En).is_empty());
     }
 

@@ -39,9 +39,7 @@ async fn create(context: &Context, args: RoomCreateArgs) -> Result<()> {
     let room = online.client.create_room(request).await?;
     if let Some(direct) = &args.direct {
         let account = online.client.account();
-        account
-            .mark_as_dm(room.room_id(), &[user_id(direct)?])
-            .await?;
+        account.mark_as_dm(room.room_id(), &[user_id(direct)?]).await?;
     }
     // The next command must know the room and its encryption.
     sync::refresh(&online.client).await?;
@@ -60,11 +58,8 @@ fn creation(args: &RoomCreateArgs) -> Result<Request> {
     request.name.clone_from(&args.name);
     request.topic.clone_from(&args.topic);
     request.room_alias_name.clone_from(&args.alias);
-    let mut invite: Vec<OwnedUserId> = args
-        .invite
-        .iter()
-        .map(|user| user_id(user))
-        .collect::<Result<_>>()?;
+    let mut invite: Vec<OwnedUserId> =
+        args.invite.iter().map(|user| user_id(user)).collect::<Result<_>>()?;
     request.preset = Some(RoomPreset::PrivateChat);
     if let Some(direct) = &args.direct {
         invite.push(user_id(direct)?);
@@ -100,25 +95,16 @@ async fn list(context: &Context) -> Result<()> {
     if rooms.is_empty() {
         return line(&context.text(Msg::RoomNone, &[]));
     }
-    rooms
-        .iter()
-        .try_for_each(|room| line(&human_room(context, room)))
+    rooms.iter().try_for_each(|room| line(&human_room(context, room)))
 }
 
 async fn describe(room: &Room) -> Result<Value> {
-    let state = if room.state() == RoomState::Invited {
-        "invited"
-    } else {
-        "joined"
-    };
+    let state = if room.state() == RoomState::Invited { "invited" } else { "joined" };
     let inviter = match room.state() {
         RoomState::Invited => room.invite_details().await?.inviter,
         _ => None,
     };
-    let encrypted = room
-        .latest_encryption_state()
-        .await
-        .is_ok_and(|state| state.is_encrypted());
+    let encrypted = room.latest_encryption_state().await.is_ok_and(|state| state.is_encrypted());
     Ok(json!({
         "room_id": room.room_id(),
         "name": display_name(room).await,
@@ -141,27 +127,15 @@ fn human_room(context: &Context, room: &Value) -> String {
         let by = text("invited_by");
         notes.push(format!("{} {by}", context.text(Msg::RoomInvitation, &[])));
     } else {
-        let encrypted = room
-            .get("encrypted")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
-        let msg = if encrypted {
-            Msg::RoomEncrypted
-        } else {
-            Msg::RoomNotEncrypted
-        };
+        let encrypted = room.get("encrypted").and_then(Value::as_bool).unwrap_or_default();
+        let msg = if encrypted { Msg::RoomEncrypted } else { Msg::RoomNotEncrypted };
         notes.push(context.text(msg, &[]));
         notes.push(context.text(Msg::RoomMembers, &[&number("members").to_string()]));
         if number("unread") > 0 {
             notes.push(context.text(Msg::RoomUnread, &[&number("unread").to_string()]));
         }
     }
-    format!(
-        "{}  {}  ({})",
-        text("room_id"),
-        printable(text("name")),
-        notes.join(", ")
-    )
+    format!("{}  {}  ({})", text("room_id"), printable(text("name")), notes.join(", "))
 }
 
 async fn join(context: &Context, room: &str) -> Result<()> {
@@ -186,18 +160,12 @@ async fn join(context: &Context, room: &str) -> Result<()> {
     sync::refresh(&online.client).await?;
     let id = joined.room_id().to_string();
     online.finish().await;
-    context.answer(
-        &json!({"room_id": id}),
-        &context.text(Msg::RoomJoined, &[&id]),
-    )
+    context.answer(&json!({"room_id": id}), &context.text(Msg::RoomJoined, &[&id]))
 }
 
 async fn invite(context: &Context, args: RoomInviteArgs) -> Result<()> {
-    let users: Vec<OwnedUserId> = args
-        .users
-        .iter()
-        .map(|user| user_id(user))
-        .collect::<Result<_>>()?;
+    let users: Vec<OwnedUserId> =
+        args.users.iter().map(|user| user_id(user)).collect::<Result<_>>()?;
     let online = online(context).await?;
     let room = find(&online.client, &args.room).await?;
     for user in &users {
@@ -231,9 +199,7 @@ async fn leave(context: &Context, args: RoomLeaveArgs) -> Result<()> {
 async fn members(context: &Context, room: &str) -> Result<()> {
     let online = online(context).await?;
     let room = find(&online.client, room).await?;
-    let mut members = room
-        .members(RoomMemberships::JOIN | RoomMemberships::INVITE)
-        .await?;
+    let mut members = room.members(RoomMemberships::JOIN | RoomMemberships::INVITE).await?;
     let id = room.room_id().to_string();
     online.finish().await;
     members.sort_by(|a, b| a.user_id().cmp(b.user_id()));
@@ -241,9 +207,7 @@ async fn members(context: &Context, room: &str) -> Result<()> {
         let members: Vec<Value> = members.iter().map(member_json).collect();
         return line(&json!({"room_id": id, "members": members}).to_string());
     }
-    members
-        .iter()
-        .try_for_each(|member| line(&human_member(context, member)))
+    members.iter().try_for_each(|member| line(&human_member(context, member)))
 }
 
 fn role(member: &RoomMember) -> &'static str {
@@ -273,11 +237,7 @@ fn human_member(context: &Context, member: &RoomMember) -> String {
         "moderator" => notes.push(context.text(Msg::MemberModerator, &[])),
         _ => {}
     }
-    let notes = if notes.is_empty() {
-        String::new()
-    } else {
-        format!("  ({})", notes.join(", "))
-    };
+    let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
     format!("{}  {}{notes}", member.user_id(), printable(member.name()))
 }
 
@@ -302,12 +262,8 @@ mod tests {
         let request = creation(&args()).unwrap();
         assert_eq!(request.initial_state.len(), 1);
         assert_eq!(request.preset, Some(RoomPreset::PrivateChat));
-        let request = creation(&RoomCreateArgs {
-            unencrypted: true,
-            public: true,
-            ..args()
-        })
-        .unwrap();
+        let request =
+            creation(&RoomCreateArgs { unencrypted: true, public: true, ..args() }).unwrap();
         assert!(request.initial_state.is_empty());
         assert_eq!(request.preset, Some(RoomPreset::PublicChat));
     }
@@ -318,10 +274,7 @@ mod tests {
         let request = creation(&RoomCreateArgs { direct, ..args() }).unwrap();
         assert!(request.is_direct);
         assert_eq!(request.invite, ["@b:x"]);
-        let bad = RoomCreateArgs {
-            invite: vec!["bob".to_owned()],
-            ..args()
-        };
+        let bad = RoomCreateArgs { invite: vec!["bob".to_owned()], ..args() };
         assert_eq!(creation(&bad).unwrap_err().exit().code(), 2);
     }
 }

@@ -84,15 +84,9 @@ fn read_body(args: &SendArgs) -> Result<Body> {
         (Some("-"), None) => {
             let mut text = String::new();
             let mut input = std::io::stdin().lock().take(TEXT_MAX_BYTES);
-            input
-                .read_to_string(&mut text)
-                .map_err(|_| CliError::NoInput)?;
+            input.read_to_string(&mut text).map_err(|_| CliError::NoInput)?;
             let text = text.trim_end_matches('\n').to_owned();
-            if text.is_empty() {
-                Err(CliError::NoInput)
-            } else {
-                Ok(Body::Text(text))
-            }
+            if text.is_empty() { Err(CliError::NoInput) } else { Ok(Body::Text(text)) }
         }
         (Some(text), None) if !text.is_empty() => Ok(Body::Text(text.to_owned())),
         _ => Err(CliError::Usage(Msg::UsageNothingToSend, Vec::new())),
@@ -121,10 +115,7 @@ fn plain(html: &str) -> String {
             _ => {}
         }
     }
-    out.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&amp;", "&")
+    out.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 fn reply_of(args: &SendArgs) -> Result<Option<Reply>> {
@@ -176,22 +167,13 @@ async fn send_file(
     args: &SendArgs,
     txn_id: OwnedTransactionId,
 ) -> Result<OwnedEventId> {
-    let bytes = tokio::fs::read(path)
-        .await
-        .map_err(|error| CliError::file(path, error))?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+    let bytes = tokio::fs::read(path).await.map_err(|error| CliError::file(path, error))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_else(|| "file".to_owned());
-    let mime = content_type(path)
-        .parse()
-        .map_err(|_| CliError::file(path, "content type"))?;
-    let size = u64::try_from(bytes.len())
-        .ok()
-        .and_then(|size| UInt::try_from(size).ok());
-    let mut config = AttachmentConfig::new()
-        .txn_id(txn_id)
-        .info(AttachmentInfo::File(BaseFileInfo { size }));
+    let mime = content_type(path).parse().map_err(|_| CliError::file(path, "content type"))?;
+    let size = u64::try_from(bytes.len()).ok().and_then(|size| UInt::try_from(size).ok());
+    let mut config =
+        AttachmentConfig::new().txn_id(txn_id).info(AttachmentInfo::File(BaseFileInfo { size }));
     config = config.reply(reply_of(args)?);
     let sent = room.send_attachment(name, &mime, bytes, config).await?;
     Ok(sent.event_id)
@@ -204,11 +186,8 @@ async fn wait_for(syncer: &mut Syncer, room: &Room, event_id: &EventId) -> Resul
     while Instant::now() < deadline {
         let _turn = turn(&client).await?;
         let response = syncer.step(Duration::from_secs(2)).await?;
-        let events = response
-            .rooms
-            .joined
-            .get(room.room_id())
-            .map(|update| &update.timeline.events);
+        let events =
+            response.rooms.joined.get(room.room_id()).map(|update| &update.timeline.events);
         let seen = |event: &matrix_sdk::deserialized_responses::TimelineEvent| {
             event.event_id().as_deref() == Some(event_id)
         };
@@ -239,20 +218,11 @@ mod tests {
     #[test]
     fn exactly_one_thing_is_sent() {
         assert_eq!(read_body(&args()).unwrap_err().exit().code(), 2);
-        let text = SendArgs {
-            text: Some("x".to_owned()),
-            ..args()
-        };
+        let text = SendArgs { text: Some("x".to_owned()), ..args() };
         assert_eq!(read_body(&text).unwrap(), Body::Text("x".to_owned()));
-        let both = SendArgs {
-            file: Some("f".into()),
-            ..text
-        };
+        let both = SendArgs { file: Some("f".into()), ..text };
         assert_eq!(read_body(&both).unwrap_err().exit().code(), 2);
-        let empty = SendArgs {
-            text: Some(String::new()),
-            ..args()
-        };
+        let empty = SendArgs { text: Some(String::new()), ..args() };
         assert!(read_body(&empty).is_err());
     }
 
@@ -268,10 +238,7 @@ mod tests {
 
     #[test]
     fn a_reply_needs_an_event_id() {
-        let bad = SendArgs {
-            reply_to: Some("x".to_owned()),
-            ..args()
-        };
+        let bad = SendArgs { reply_to: Some("x".to_owned()), ..args() };
         assert_eq!(reply_of(&bad).unwrap_err().exit().code(), 2);
         assert!(reply_of(&args()).unwrap().is_none());
     }

@@ -45,10 +45,7 @@ pub async fn finish_sign_in(
     password: &Zeroizing<String>,
     args: &SetupArgs,
 ) -> Result<Recovery> {
-    let sdk = client
-        .matrix_auth()
-        .session()
-        .ok_or(CliError::NotLoggedIn)?;
+    let sdk = client.matrix_auth().session().ok_or(CliError::NotLoggedIn)?;
     let session = Session {
         homeserver: client.homeserver(),
         user_id: sdk.meta.user_id,
@@ -61,10 +58,7 @@ pub async fn finish_sign_in(
     connection::share_store(client).await?;
     let turn = connection::turn(client).await?;
     sync::refresh(client).await?;
-    client
-        .encryption()
-        .wait_for_e2ee_initialization_tasks()
-        .await;
+    client.encryption().wait_for_e2ee_initialization_tasks().await;
     let recovery = match prepare(client, password, args.no_recovery).await {
         Ok(recovery) => recovery,
         Err(error) => Recovery::Failed(error.text(context.lang)),
@@ -85,12 +79,7 @@ async fn prepare(client: &Client, password: &str, no_recovery: bool) -> Result<R
     if exists || client.encryption().recovery().state() == RecoveryState::Incomplete {
         return Ok(Recovery::Exists);
     }
-    let key = client
-        .encryption()
-        .recovery()
-        .enable()
-        .wait_for_backups_to_upload()
-        .await?;
+    let key = client.encryption().recovery().enable().wait_for_backups_to_upload().await?;
     Ok(Recovery::Made(Zeroizing::new(key)))
 }
 
@@ -106,9 +95,7 @@ async fn bootstrap(client: &Client, password: &str) -> Result<()> {
     let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(user.to_string()));
     let mut auth = Password::new(user, password.to_owned());
     auth.session.clone_from(&uiaa.session);
-    Ok(encryption
-        .bootstrap_cross_signing(Some(AuthData::Password(auth)))
-        .await?)
+    Ok(encryption.bootstrap_cross_signing(Some(AuthData::Password(auth))).await?)
 }
 
 /// Gives the recovery key to the person, once, and adds what happened to the answer for scripts.

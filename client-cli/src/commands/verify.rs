@@ -42,23 +42,11 @@ pub async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let mut syncer = Syncer::new(client.clone(), None);
     // From nothing: a request that an earlier command has taken in is still open.
     let first = syncer.catch_up_in_turn().await?;
-    client
-        .encryption()
-        .wait_for_e2ee_initialization_tasks()
-        .await;
+    client.encryption().wait_for_e2ee_initialization_tasks().await;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
-    let mut flow = Flow {
-        context,
-        client,
-        syncer,
-        deadline,
-        yes: args.yes,
-    };
+    let mut flow = Flow { context, client, syncer, deadline, yes: args.yes };
     let request = match &args.user {
-        Some(user) => {
-            flow.ask_for(&user_id(user)?, args.device.as_deref())
-                .await?
-        }
+        Some(user) => flow.ask_for(&user_id(user)?, args.device.as_deref()).await?,
         None => flow.wait_for_request(first).await?,
     };
     let other = request.other_user_id().to_string();
@@ -97,17 +85,11 @@ impl Flow<'_> {
                 let id: &DeviceId = device.into();
                 let found = encryption.get_device(user, id).await.map_err(store_error)?;
                 let missing = || CliError::NotFound(Msg::ErrNoDevice, device.to_owned());
-                found
-                    .ok_or_else(missing)?
-                    .request_verification_with_methods(methods)
-                    .await?
+                found.ok_or_else(missing)?.request_verification_with_methods(methods).await?
             }
             None => {
                 let missing = || CliError::NotFound(Msg::ErrNoUser, user.to_string());
-                identity
-                    .ok_or_else(missing)?
-                    .request_verification_with_methods(methods)
-                    .await?
+                identity.ok_or_else(missing)?.request_verification_with_methods(methods).await?
             }
         };
         self.context.note(Msg::VerifyWaiting, &[user.as_str()]);
@@ -138,13 +120,12 @@ impl Flow<'_> {
     async fn accept(&self, request: &VerificationRequest) -> Result<()> {
         let user = request.other_user_id();
         let device = match request.state() {
-            VerificationRequestState::Requested {
-                other_device_data, ..
-            } => other_device_data.device_id().to_string(),
+            VerificationRequestState::Requested { other_device_data, .. } => {
+                other_device_data.device_id().to_string()
+            }
             _ => String::new(),
         };
-        self.context
-            .note(Msg::VerifyRequest, &[user.as_str(), &device]);
+        self.context.note(Msg::VerifyRequest, &[user.as_str(), &device]);
         self.context.event(&json!({
             "event": "request", "user_id": user, "device_id": device,
             "flow_id": request.flow_id(),
@@ -153,9 +134,7 @@ impl Flow<'_> {
             request.cancel().await?;
             return Err(CliError::Cancelled);
         }
-        Ok(request
-            .accept_with_methods(vec![VerificationMethod::SasV1])
-            .await?)
+        Ok(request.accept_with_methods(vec![VerificationMethod::SasV1]).await?)
     }
 
     /// Waits until both sides are ready, and starts the comparison.
@@ -219,17 +198,12 @@ impl Flow<'_> {
 
     fn show(&self, emojis: &EmojiShortAuthString) -> Result<()> {
         let named = emojis.indices.map(|index| emoji(index, self.context.lang));
-        let list: Vec<Value> = named
-            .iter()
-            .map(|(symbol, name)| json!({"symbol": symbol, "name": name}))
-            .collect();
-        self.context
-            .event(&json!({"event": "emojis", "emojis": list}))?;
+        let list: Vec<Value> =
+            named.iter().map(|(symbol, name)| json!({"symbol": symbol, "name": name})).collect();
+        self.context.event(&json!({"event": "emojis", "emojis": list}))?;
         if !self.context.json {
-            let row: Vec<String> = named
-                .iter()
-                .map(|(symbol, name)| format!("{symbol} {name}"))
-                .collect();
+            let row: Vec<String> =
+                named.iter().map(|(symbol, name)| format!("{symbol} {name}")).collect();
             eprintln!("\n    {}\n", row.join("   "));
         }
         Ok(())
@@ -288,18 +262,11 @@ fn is_open(request: &VerificationRequest) -> bool {
 fn requests(response: &SyncResponse) -> Vec<(OwnedUserId, String)> {
     let direct = response.to_device.iter().filter_map(|event| {
         let event: Value = serde_json::from_str(event.as_raw().json().get()).ok()?;
-        let flow_id = event
-            .pointer("/content/transaction_id")?
-            .as_str()?
-            .to_owned();
+        let flow_id = event.pointer("/content/transaction_id")?.as_str()?.to_owned();
         (event.get("type")? == "m.key.verification.request").then_some(())?;
         Some((UserId::parse(event.get("sender")?.as_str()?).ok()?, flow_id))
     });
-    let joined = response
-        .rooms
-        .joined
-        .values()
-        .flat_map(|update| &update.timeline.events);
+    let joined = response.rooms.joined.values().flat_map(|update| &update.timeline.events);
     let views: Vec<EventView> = joined.filter_map(EventView::of).collect();
     direct.chain(requests_in_rooms(&views)).collect()
 }
@@ -351,11 +318,6 @@ mod tests {
             view("$3", "m.room.message", request),
         ];
         let open = requests_in_rooms(&views);
-        assert_eq!(
-            open.iter()
-                .map(|(_, flow)| flow.as_str())
-                .collect::<Vec<_>>(),
-            ["$3"]
-        );
+        assert_eq!(open.iter().map(|(_, flow)| flow.as_str()).collect::<Vec<_>>(), ["$3"]);
     }
 }

@@ -27,11 +27,7 @@ pub async fn run(context: &Context) -> Result<()> {
         "profile": context.profile.name, "verified": verified,
         "recovery": format!("{:?}", online.client.encryption().recovery().state()).to_lowercase(),
     });
-    let state = if verified {
-        Msg::WhoamiVerified
-    } else {
-        Msg::WhoamiUnverified
-    };
+    let state = if verified { Msg::WhoamiVerified } else { Msg::WhoamiUnverified };
     let lines = [
         context.text(Msg::WhoamiUser, &[&user]),
         context.text(Msg::WhoamiDevice, &[&device]),

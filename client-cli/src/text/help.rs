@@ -21,17 +21,8 @@ const COMMANDS: &[(&str, Pair)] = &[
             "Messagerie chiffrée des administrations",
         ),
     ),
-    (
-        "register",
-        (
-            "Create an account, proven by e-mail",
-            "Créer un compte, prouvé par courriel",
-        ),
-    ),
-    (
-        "login",
-        ("Sign in on this machine", "Se connecter sur cette machine"),
-    ),
+    ("register", ("Create an account, proven by e-mail", "Créer un compte, prouvé par courriel")),
+    ("login", ("Sign in on this machine", "Se connecter sur cette machine")),
     (
         "logout",
         (
@@ -69,38 +60,17 @@ const COMMANDS: &[(&str, Pair)] = &[
     ),
     (
         "room join",
-        (
-            "Join a room or accept an invitation",
-            "Rejoindre un salon ou accepter une invitation",
-        ),
+        ("Join a room or accept an invitation", "Rejoindre un salon ou accepter une invitation"),
     ),
-    (
-        "room invite",
-        (
-            "Invite people to a room",
-            "Inviter des personnes dans un salon",
-        ),
-    ),
+    ("room invite", ("Invite people to a room", "Inviter des personnes dans un salon")),
     (
         "room leave",
-        (
-            "Leave a room or decline an invitation",
-            "Quitter un salon ou décliner une invitation",
-        ),
+        ("Leave a room or decline an invitation", "Quitter un salon ou décliner une invitation"),
     ),
-    (
-        "room members",
-        (
-            "List the members of a room",
-            "Lister les membres d'un salon",
-        ),
-    ),
+    ("room members", ("List the members of a room", "Lister les membres d'un salon")),
     (
         "send",
-        (
-            "Send a message or a file to a room",
-            "Envoyer un message ou un fichier dans un salon",
-        ),
+        ("Send a message or a file to a room", "Envoyer un message ou un fichier dans un salon"),
     ),
     (
         "listen",
@@ -116,13 +86,7 @@ const COMMANDS: &[(&str, Pair)] = &[
             "Afficher les derniers messages d'un salon, du plus ancien au plus récent",
         ),
     ),
-    (
-        "chat",
-        (
-            "Full-screen chat in a room",
-            "Discussion plein écran dans un salon",
-        ),
-    ),
+    ("chat", ("Full-screen chat in a room", "Discussion plein écran dans un salon")),
     (
         "verify",
         (
@@ -137,13 +101,7 @@ const COMMANDS: &[(&str, Pair)] = &[
             "Déverrouiller les anciens messages sur cet appareil avec la clé de récupération",
         ),
     ),
-    (
-        "keys",
-        (
-            "Export and import room keys",
-            "Exporter et importer les clés des salons",
-        ),
-    ),
+    ("keys", ("Export and import room keys", "Exporter et importer les clés des salons")),
     (
         "keys export",
         (
@@ -166,35 +124,17 @@ const COMMANDS: &[(&str, Pair)] = &[
             "Lancer un appel dans un salon et y poster le lien",
         ),
     ),
-    (
-        "admin",
-        ("Administer a Pli server", "Administrer un serveur Pli"),
-    ),
+    ("admin", ("Administer a Pli server", "Administrer un serveur Pli")),
     (
         "admin domains",
-        (
-            "The e-mail domains that may register",
-            "Les domaines de courriel qui peuvent s'inscrire",
-        ),
+        ("The e-mail domains that may register", "Les domaines de courriel qui peuvent s'inscrire"),
     ),
     (
         "admin domains add",
-        (
-            "Allow a domain, or change its entry",
-            "Autoriser un domaine, ou modifier son entrée",
-        ),
+        ("Allow a domain, or change its entry", "Autoriser un domaine, ou modifier son entrée"),
     ),
-    (
-        "admin domains list",
-        ("List the domains", "Lister les domaines"),
-    ),
-    (
-        "admin domains remove",
-        (
-            "Remove a domain from the list",
-            "Retirer un domaine de la liste",
-        ),
-    ),
+    ("admin domains list", ("List the domains", "Lister les domaines")),
+    ("admin domains remove", ("Remove a domain from the list", "Retirer un domaine de la liste")),
     (
         "admin domains check",
         (
@@ -202,35 +142,14 @@ const COMMANDS: &[(&str, Pair)] = &[
             "Dire si une adresse peut s'inscrire et pourquoi",
         ),
     ),
-    (
-        "devices",
-        (
-            "List the devices of the account",
-            "Lister les appareils du compte",
-        ),
-    ),
+    ("devices", ("List the devices of the account", "Lister les appareils du compte")),
     (
         "profiles",
-        (
-            "The accounts signed in on this machine",
-            "Les comptes connectés sur cette machine",
-        ),
+        ("The accounts signed in on this machine", "Les comptes connectés sur cette machine"),
     ),
     ("profiles list", ("List the profiles", "Lister les profils")),
-    (
-        "completions",
-        (
-            "Print completions for a shell",
-            "Produire la complétion pour un shell",
-        ),
-    ),
-    (
-        "help",
-        (
-            "Show the help of a command",
-            "Afficher l'aide d'une commande",
-        ),
-    ),
+    ("completions", ("Print completions for a shell", "Produire la complétion pour un shell")),
+    ("help", ("Show the help of a command", "Afficher l'aide d'une commande")),
 ];
 
 /// Arguments by their name; `command:name` where the same name means something else.
@@ -242,13 +161,7 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Compte de cette machine à utiliser (défaut : default ; PLI_PROFILE)",
         ),
     ),
-    (
-        "json",
-        (
-            "Answer in JSON, for scripts",
-            "Répondre en JSON, pour les scripts",
-        ),
-    ),
+    ("json", ("Answer in JSON, for scripts", "Répondre en JSON, pour les scripts")),
     (
         "lang",
         (
@@ -265,13 +178,7 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Nom ou URL du serveur (défaut : http://localhost:8008 ; PLI_HOMESERVER)",
         ),
     ),
-    (
-        "email",
-        (
-            "E-mail address of the new account",
-            "Adresse de courriel du nouveau compte",
-        ),
-    ),
+    ("email", ("E-mail address of the new account", "Adresse de courriel du nouveau compte")),
     (
         "register:user",
         (
@@ -281,10 +188,7 @@ const ARGUMENTS: &[(&str, Pair)] = &[
     ),
     (
         "password_stdin",
-        (
-            "Read the password from standard input",
-            "Lire le mot de passe sur l'entrée standard",
-        ),
+        ("Read the password from standard input", "Lire le mot de passe sur l'entrée standard"),
     ),
     (
         "password_file",
@@ -365,24 +269,9 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Tout le monde sur le serveur peut le trouver et le rejoindre",
         ),
     ),
-    (
-        "direct",
-        (
-            "A conversation with this person",
-            "Une conversation avec cette personne",
-        ),
-    ),
-    (
-        "invite",
-        (
-            "Invite this person (may be repeated)",
-            "Inviter cette personne (répétable)",
-        ),
-    ),
-    (
-        "unencrypted",
-        ("Do not encrypt the room", "Ne pas chiffrer le salon"),
-    ),
+    ("direct", ("A conversation with this person", "Une conversation avec cette personne")),
+    ("invite", ("Invite this person (may be repeated)", "Inviter cette personne (répétable)")),
+    ("unencrypted", ("Do not encrypt the room", "Ne pas chiffrer le salon")),
     (
         "room",
         (
@@ -398,27 +287,12 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Oublier aussi le salon : il disparaît de la liste",
         ),
     ),
-    (
-        "text",
-        (
-            "The message; - reads standard input",
-            "Le message ; - lit l'entrée standard",
-        ),
-    ),
+    ("text", ("The message; - reads standard input", "Le message ; - lit l'entrée standard")),
     ("file", ("Send this file", "Envoyer ce fichier")),
     ("keys:file", ("The key file", "Le fichier de clés")),
     ("html", ("The text is HTML", "Le texte est du HTML")),
-    (
-        "notice",
-        (
-            "Send as a notice, as programs do",
-            "Envoyer comme une notification de programme",
-        ),
-    ),
-    (
-        "reply_to",
-        ("Reply to this event", "Répondre à cet événement"),
-    ),
+    ("notice", ("Send as a notice, as programs do", "Envoyer comme une notification de programme")),
+    ("reply_to", ("Reply to this event", "Répondre à cet événement")),
     (
         "txn_id",
         (
@@ -441,24 +315,9 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Commencer par ce qui est arrivé depuis la dernière fois (la première fois : le passé récent)",
         ),
     ),
-    (
-        "listen:limit",
-        ("Stop after N events", "S'arrêter après N événements"),
-    ),
-    (
-        "history:limit",
-        (
-            "How many messages (default: 50)",
-            "Combien de messages (défaut : 50)",
-        ),
-    ),
-    (
-        "listen:timeout",
-        (
-            "Stop after so many seconds",
-            "S'arrêter après ce nombre de secondes",
-        ),
-    ),
+    ("listen:limit", ("Stop after N events", "S'arrêter après N événements")),
+    ("history:limit", ("How many messages (default: 50)", "Combien de messages (défaut : 50)")),
+    ("listen:timeout", ("Stop after so many seconds", "S'arrêter après ce nombre de secondes")),
     (
         "verify:timeout",
         (
@@ -487,10 +346,7 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Qui vérifier (vous-même : vos autres appareils) ; personne : attendre une demande",
         ),
     ),
-    (
-        "device",
-        ("One device of that person", "Un appareil de cette personne"),
-    ),
+    ("device", ("One device of that person", "Un appareil de cette personne")),
     (
         "yes",
         (
@@ -521,10 +377,7 @@ const ARGUMENTS: &[(&str, Pair)] = &[
     ),
     (
         "passphrase_stdin",
-        (
-            "Read the passphrase from standard input",
-            "Lire la phrase secrète sur l'entrée standard",
-        ),
+        ("Read the passphrase from standard input", "Lire la phrase secrète sur l'entrée standard"),
     ),
     (
         "passphrase_file",
@@ -547,14 +400,8 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Serveur de conférence (défaut : celui que le serveur annonce ; PLI_CALL_DOMAIN)",
         ),
     ),
-    (
-        "admin:domain",
-        ("The e-mail domain", "Le domaine de courriel"),
-    ),
-    (
-        "sub_domains",
-        ("Its sub-domains too", "Ses sous-domaines aussi"),
-    ),
+    ("admin:domain", ("The e-mail domain", "Le domaine de courriel")),
+    ("sub_domains", ("Its sub-domains too", "Ses sous-domaines aussi")),
     (
         "organisation",
         (
@@ -569,28 +416,10 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "agent, guest (invité) ou blocked (bloqué) (défaut : agent)",
         ),
     ),
-    (
-        "note",
-        (
-            "Why, for the other administrators",
-            "Pourquoi, pour les autres administrateurs",
-        ),
-    ),
-    (
-        "dry_run",
-        (
-            "Only say what would change",
-            "Dire seulement ce qui changerait",
-        ),
-    ),
+    ("note", ("Why, for the other administrators", "Pourquoi, pour les autres administrateurs")),
+    ("dry_run", ("Only say what would change", "Dire seulement ce qui changerait")),
     ("address", ("The e-mail address", "L'adresse de courriel")),
-    (
-        "shell",
-        (
-            "bash, zsh, fish, elvish or powershell",
-            "bash, zsh, fish, elvish ou powershell",
-        ),
-    ),
+    ("shell", ("bash, zsh, fish, elvish or powershell", "bash, zsh, fish, elvish ou powershell")),
     ("words", ("The command", "La commande")),
 ];
 
@@ -604,21 +433,13 @@ pub fn headings(lang: Lang) -> [&'static str; 4] {
 
 /// What a command does, by its words joined with spaces.
 pub fn command(path: &str, lang: Lang) -> Option<&'static str> {
-    COMMANDS
-        .iter()
-        .find(|(key, _)| *key == path)
-        .map(|(_, pair)| pick(*pair, lang))
+    COMMANDS.iter().find(|(key, _)| *key == path).map(|(_, pair)| pick(*pair, lang))
 }
 
 /// What an argument of a command is; the first word of the command decides between homonyms.
 pub fn argument(path: &str, id: &str, lang: Lang) -> Option<&'static str> {
     let verb = path.split(' ').next().unwrap_or_default();
     let own = format!("{verb}:{id}");
-    let find = |key: &str| {
-        ARGUMENTS
-            .iter()
-            .find(|(k, _)| *k == key)
-            .map(|(_, p)| pick(*p, lang))
-    };
+    let find = |key: &str| ARGUMENTS.iter().find(|(k, _)| *k == key).map(|(_, p)| pick(*p, lang));
     find(&own).or_else(|| find(id))
 }

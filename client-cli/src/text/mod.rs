@@ -64,10 +64,7 @@ pub fn fill(template: &str, values: &[&str]) -> String {
 
 /// "yes" as typed by a person: the word or its first letter, in either language.
 pub fn is_yes(answer: &str) -> bool {
-    matches!(
-        answer.trim().to_lowercase().as_str(),
-        "y" | "yes" | "o" | "oui"
-    )
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "o" | "oui")
 }
 
 #[cfg(test)]
@@ -79,9 +76,7 @@ mod tests {
         let mut found: Vec<String> = template
             .match_indices('{')
             .filter_map(|(at, _)| {
-                template[at..]
-                    .find('}')
-                    .map(|end| template[at..=at + end].to_owned())
+                template[at..].find('}').map(|end| template[at..=at + end].to_owned())
             })
             .collect();
         found.sort();
@@ -91,11 +86,7 @@ mod tests {
 
     fn complete(en: &str, fr: &str) {
         assert!(!en.is_empty() && !fr.is_empty());
-        assert_eq!(
-            placeholders(en),
-            placeholders(fr),
-            "values differ: {en} / {fr}"
-        );
+        assert_eq!(placeholders(en), placeholders(fr), "values differ: {en} / {fr}");
     }
 
     #[test]
