@@ -159,6 +159,3 @@ fn check_room_is_create_event(
         _ => Err(Rejection("the room's identifier is not that of a create event".to_owned())),
     }
 }
-
-#[cfg(test)]
-mod tests;
