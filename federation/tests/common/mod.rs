@@ -76,6 +76,11 @@ impl Room {
         room
     }
 
+    /// Another branch of the same room, whose events differ from those of every other `number`.
+    pub fn fork(&self, number: u32) -> Self {
+        Self { made: self.made + 1000 * number, ..self.clone() }
+    }
+
     /// The usual power levels, with changes.
     pub fn levels(&self, changes: Value) -> Value {
         let users = if number(&self.version) >= 12 {
