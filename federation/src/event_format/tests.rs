@@ -130,3 +130,7 @@ fn the_event_signing_vectors_of_the_appendix() {
         assert_eq!(signed["unsigned"], event["unsigned"]);
     }
 }
+
+mod client;
+mod redacting;
+mod sizes;
