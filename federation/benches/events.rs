@@ -13,7 +13,7 @@ use pli_federation::{
     room_version::DEFAULT,
 };
 use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, UserId, events::StateEventType, uint,
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, UInt, UserId, events::StateEventType,
 };
 use serde_json::{json, value::RawValue};
 
@@ -28,7 +28,7 @@ fn new_event(event_type: &str, content: &serde_json::Value) -> NewEvent {
         UserId::parse(ALICE).unwrap().into(),
         event_type.into(),
         raw(content),
-        MilliSecondsSinceUnixEpoch(uint!(1_700_000_000_000)),
+        MilliSecondsSinceUnixEpoch(UInt::new_saturating(1_700_000_000_000)),
     )
 }
 
