@@ -14,6 +14,7 @@ pub mod record;
 pub mod records;
 pub mod table;
 pub mod topic;
+pub mod verify;
 
 pub use address::{AddressError, Domain, EmailAddress};
 pub use key::{Key, KeyError, KeyPart, KeyPrefix, KeyReader, KeyWriter};
@@ -23,3 +24,4 @@ pub use position::{Position, Stamp};
 pub use record::{Record, RecordError};
 pub use table::Table;
 pub use topic::Topic;
+pub use verify::verify_row;

@@ -82,6 +82,8 @@ tables! {
     NumberBlock = 0x02,
     /// Nodes of state trees, by the hash of their content.
     StateNode = 0x03,
+    /// The position of the newest commit.
+    LastPosition = 0x04,
     /// Room ids to numbers.
     RoomById = 0x10,
     /// Rooms.

@@ -8,18 +8,26 @@
 //! An acknowledged write is on disk: [`Store::write`] returns after the backend has flushed.
 
 mod backend;
+pub mod backup;
 pub mod batch;
+pub mod check;
 mod error;
+pub mod limits;
 pub mod memory;
+mod open;
 mod scan;
+mod sled_backend;
 pub mod state_tree;
 mod store;
 mod tx;
 mod value;
 
 pub use backend::Backend;
+pub use backup::{BackupReport, restore};
 pub use batch::{Batch, Expectation, Op};
+pub use check::{CheckReport, Damage};
 pub use error::StoreError;
+pub use open::{Durability, FORMAT, OpenOptions, Opened, Progress};
 pub use scan::{Direction, RawScan, Row, Scan};
 pub use state_tree::{StateChange, StateTree};
 pub use store::{Committed, Store, Stored};

@@ -6,16 +6,17 @@ use parking_lot::RwLock;
 use pli_schema::Position;
 use tokio::sync::broadcast;
 
-use crate::{Batch, Committed, Direction, Expectation, Op, RawScan, RawValue, StoreError};
-
-/// Commits that a slow subscriber may lag behind before it is told to look at everything.
-const FEED_CAPACITY: usize = 4_096;
+use crate::{
+    Batch, Committed, Direction, Expectation, Op, RawScan, RawValue, StoreError, encode_value,
+    sled_backend::{Change, Tap, Taps},
+};
 
 /// The backend. Clones share the data.
 #[derive(Clone, Debug)]
 pub struct Memory {
     inner: Arc<RwLock<Inner>>,
     feed: broadcast::Sender<Committed>,
+    taps: Taps,
 }
 
 #[derive(Debug, Default)]
@@ -26,7 +27,11 @@ struct Inner {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { inner: Arc::default(), feed: broadcast::Sender::new(FEED_CAPACITY) }
+        Self {
+            inner: Arc::default(),
+            feed: broadcast::Sender::new(crate::limits::FEED_MAX),
+            taps: Taps::default(),
+        }
     }
 }
 
@@ -56,22 +61,34 @@ impl Memory {
             return Err(StoreError::Conflict);
         }
         let position = inner.position.next();
+        let taps = self.taps.active();
+        let mut changes: Vec<Change> = Vec::new();
         for op in batch.ops {
             match op {
                 Op::Put { key, record } => {
-                    inner
-                        .rows
-                        .insert(crate::tx::stamped(key, position), RawValue { position, record });
+                    let key = crate::tx::stamped(key, position);
+                    if !taps.is_empty() {
+                        changes.push((key.clone(), Some(encode_value(&key, position, &record))));
+                    }
+                    inner.rows.insert(key, RawValue { position, record });
                 }
                 Op::Delete { key } => {
                     inner.rows.remove(&key.bytes);
+                    changes.push((key.bytes, None));
                 }
             }
+        }
+        for tap in taps {
+            tap.push(&changes, position);
         }
         inner.position = position;
         // Nobody listening is not an error.
         let _ = self.feed.send(Committed { position, topics: batch.topics.into() });
         Ok(position)
+    }
+
+    pub(crate) fn tap(&self) -> Arc<Tap> {
+        self.taps.open()
     }
 
     pub(crate) fn position(&self) -> Position {

@@ -9,6 +9,8 @@ use crate::{Backend, Row, Scan, StoreError, Tx, memory::Memory};
 
 /// How often a transaction is run again when others overtake it.
 const TRIES: usize = 64;
+/// After how many tries a transaction stands in line with the others that were overtaken so often.
+const TRIES_AT_ONCE: usize = 4;
 
 /// A record with the position of the commit that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +33,16 @@ pub struct Committed {
 /// The store. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    backend: Backend,
+    pub(crate) backend: Backend,
+    /// A fair line for transactions that were overtaken often, so that none of them starves.
+    line: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
     /// A store on a backend.
     #[must_use]
-    pub const fn new(backend: Backend) -> Self {
-        Self { backend }
+    pub fn new(backend: Backend) -> Self {
+        Self { backend, line: Arc::default() }
     }
 
     /// An empty store in memory, for tests.
@@ -126,10 +130,16 @@ impl Store {
         Fut: Future<Output = Result<T, E>>,
         E: From<StoreError>,
     {
-        for _ in 0..TRIES {
+        let mut turn = None;
+        for tries in 0..TRIES {
+            if tries >= TRIES_AT_ONCE && turn.is_none() {
+                turn = Some(self.line.lock().await);
+            }
             let tx = Tx::new(self.backend.clone());
             let value = f(tx.clone()).await?;
             let Some(batch) = tx.take_batch() else {
+                // An answer that rests on a commit must not be given before that commit is durable.
+                self.backend.durable(tx.newest_read()).await?;
                 return Ok((value, self.position()));
             };
             match self.backend.commit(batch).await {
@@ -145,6 +155,14 @@ impl Store {
     #[must_use]
     pub fn position(&self) -> Position {
         self.backend.position()
+    }
+
+    /// Bytes that the store takes on disk; 0 in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine fails.
+    pub fn size_on_disk_bytes(&self) -> Result<u64, StoreError> {
+        self.backend.size_on_disk()
     }
 
     /// The feed of commits from now on, in order. A subscriber that lags is told so

@@ -23,6 +23,7 @@ struct State {
     written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     stamped: Vec<(EncodedKey, Vec<u8>)>,
     topics: Vec<Topic>,
+    newest_read: Position,
 }
 
 impl Tx {
@@ -66,7 +67,7 @@ impl Tx {
         }
         let found = self.backend.get(&encoded.bytes).await?;
         let written_at = found.as_ref().map(|value| value.position);
-        self.state.lock().expect.entry(encoded.bytes).or_insert(written_at);
+        self.state.lock().read(encoded.bytes, written_at);
         match found {
             Some(value) => {
                 let record = K::Record::decode(&value.record)?;
@@ -92,7 +93,7 @@ impl Tx {
                     position: value.position,
                     record: K::Record::decode(&value.record)?,
                 };
-                state.expect.entry(key).or_insert(Some(value.position));
+                state.read(key, Some(value.position));
                 Ok(row)
             })
             .collect()
@@ -127,12 +128,18 @@ impl Tx {
         }
     }
 
+    /// The newest commit that wrote something that was read.
+    pub(crate) fn newest_read(&self) -> Position {
+        self.state.lock().newest_read
+    }
+
     /// The batch; `None` if nothing is to be written.
     pub(crate) fn take_batch(&self) -> Option<Batch> {
-        let state = std::mem::take(&mut *self.state.lock());
+        let mut state = self.state.lock();
         if state.written.is_empty() && state.stamped.is_empty() && state.topics.is_empty() {
             return None;
         }
+        let state = std::mem::take(&mut *state);
         let expect = state.expect.into_iter();
         let plain = state.written.into_iter().map(|(bytes, record)| {
             let key = EncodedKey { bytes, stamp: None };
@@ -147,6 +154,13 @@ impl Tx {
             ops: plain.chain(stamped).collect(),
             topics: state.topics,
         })
+    }
+}
+
+impl State {
+    fn read(&mut self, key: Vec<u8>, written_at: Option<Position>) {
+        self.newest_read = self.newest_read.max(written_at.unwrap_or_default());
+        self.expect.entry(key).or_insert(written_at);
     }
 }
 

@@ -50,6 +50,16 @@ pub fn decode_value(key: &[u8], bytes: &[u8]) -> Result<RawValue, StoreError> {
     Ok(RawValue { position: Position(u64::from_be_bytes(*position)), record: record.to_vec() })
 }
 
+/// The position in the bytes kept under `key`, without looking at the rest.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if the bytes are too short.
+pub(crate) fn position_of(key: &[u8], bytes: &[u8]) -> Result<Position, StoreError> {
+    let position = bytes.get(4..).and_then(<[u8]>::first_chunk::<8>);
+    let position = position.ok_or_else(|| damaged(key, "a value is too short"))?;
+    Ok(Position(u64::from_be_bytes(*position)))
+}
+
 fn checksum(key: &[u8], body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);

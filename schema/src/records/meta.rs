@@ -31,6 +31,8 @@ table! {
     Meta: pub struct FormatKey {} => FormatRecord;
     /// The first number not yet handed out, per kind of number.
     NumberBlock: pub struct NumberBlockKey { kind: u8 } => u64;
+    /// The newest commit; the record's own position says which. Written by the engine with every commit.
+    LastPosition: pub struct LastPositionKey {} => ();
     /// A node of a state tree.
     StateNode: pub struct StateNodeKey { hash: [u8; 16] } => StateNodeRecord;
 }

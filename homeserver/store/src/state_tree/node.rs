@@ -221,13 +221,19 @@ fn decode_branch(mut bytes: &[u8]) -> Option<Branch> {
     rest.is_empty().then_some(Branch { shift, prefix, count, children })
 }
 
-/// Verifies a stored node against the key it is stored under, for `check`.
+/// Verifies a stored node against the key it is stored under, for `check`; gives its children.
 ///
 /// # Errors
 /// A text that says what does not fit.
-pub(crate) fn verify(key: &Hash, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn verify(key: &Hash, bytes: &[u8]) -> Result<Vec<Hash>, String> {
     if hash(bytes) != *key {
         return Err("the node does not hash to its key".to_owned());
     }
-    Node::decode(bytes).map(|_| ()).ok_or_else(|| "the bytes are no node".to_owned())
+    match Node::decode(bytes) {
+        Some(Node::Leaf(_)) => Ok(Vec::new()),
+        Some(Node::Branch(branch)) => {
+            Ok(branch.children.into_iter().map(|(_, child)| child).collect())
+        }
+        None => Err("the bytes are no node".to_owned()),
+    }
 }
