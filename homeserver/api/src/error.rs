@@ -63,6 +63,8 @@ pub fn answer(error: &Core) -> Answer {
         Core::UserInUse(_) => row(S::BAD_REQUEST, "M_USER_IN_USE"),
         Core::InvalidUsername(_) => row(S::BAD_REQUEST, "M_INVALID_USERNAME"),
         Core::Exclusive(_) => row(S::BAD_REQUEST, "M_EXCLUSIVE"),
+        Core::AliasInUse(_) => row(S::CONFLICT, "M_UNKNOWN"),
+        Core::InviteBlocked(_) => row(S::FORBIDDEN, "M_INVITE_BLOCKED"),
         Core::RoomInUse(_) => row(S::BAD_REQUEST, "M_ROOM_IN_USE"),
         Core::InvalidRoomState(_) => row(S::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         Core::UnsupportedRoomVersion(_) => row(S::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),

@@ -147,7 +147,7 @@ pub fn routes() -> Routes {
 mod tests {
     use axum::{body::Body, http::Request};
     use http::StatusCode;
-    use pli_core::{Clock, accounts::Accounts};
+    use pli_core::{Clock, Rooms, accounts::Accounts};
     use ruma::server_name;
     use tower::ServiceExt;
 
@@ -157,7 +157,8 @@ mod tests {
     fn state() -> AppState {
         let store = pli_store::Store::in_memory();
         let name = server_name!("pli.example").to_owned();
-        AppState { accounts: Accounts::for_tests(store, Clock::system(), name).unwrap() }
+        let rooms = Rooms::for_tests(store.clone(), Clock::system(), name.clone()).unwrap();
+        AppState { accounts: Accounts::for_tests(store, Clock::system(), name).unwrap(), rooms }
     }
 
     async fn call(router: Router<AppState>, method: &str, uri: &str, body: &str) -> (u16, String) {

@@ -1,7 +1,7 @@
 //! What handlers may ask for: the core's small structs, each extracted on its own.
 
 use axum::extract::FromRef;
-use pli_core::accounts::Accounts;
+use pli_core::{Rooms, accounts::Accounts};
 
 /// Declares [`AppState`]: one line per struct, each of which a handler takes as `State<Type>`.
 macro_rules! app_state {
@@ -26,6 +26,8 @@ macro_rules! app_state {
 app_state! {
     /// Accounts, devices, sessions.
     accounts: Accounts,
+    /// Rooms, their events, members, aliases.
+    rooms: Rooms,
 }
 
 impl std::fmt::Debug for AppState {

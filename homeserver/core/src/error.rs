@@ -67,6 +67,12 @@ pub enum Error {
     /// The alias is taken (`M_ROOM_IN_USE`).
     #[error("{0}")]
     RoomInUse(String),
+    /// The alias that is to be made is taken (409 `M_UNKNOWN`, as the endpoint's specification has it).
+    #[error("{0}")]
+    AliasInUse(String),
+    /// The user takes no invites (`M_INVITE_BLOCKED`).
+    #[error("{0}")]
+    InviteBlocked(String),
     /// The initial state of a room is not valid (`M_INVALID_ROOM_STATE`).
     #[error("{0}")]
     InvalidRoomState(String),

@@ -9,16 +9,20 @@
 //! wait share a commit. Correctness does not rest on that but on the room's head, which every writer
 //! reads and writes in its transaction.
 
+mod aliases;
 mod authorize;
 mod cache;
 mod creation;
+mod directory;
 mod draft;
 mod lanes;
 mod lookup;
 mod members;
+mod membership;
 mod profiles;
 mod relations;
 mod room;
+mod send;
 mod staging;
 mod state;
 mod state_keys;
@@ -37,12 +41,15 @@ use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
 use self::{cache::Cache, lanes::Lanes};
 pub use self::{
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
+    directory::{PublicRoomsPage, PublicRoomsQuery},
     draft::{Appended, Draft, Origin},
+    membership::Change,
     profiles::Profile,
     room::Room,
+    send::NewState,
     stored_event::StoredEvent,
 };
-use crate::{Clock, Numbers, Random};
+use crate::{Clock, Error, Numbers, Random, Result};
 
 /// What can be set about rooms.
 #[derive(Clone, Debug)]
@@ -126,6 +133,24 @@ impl Rooms {
             caches,
             parts: Arc::new(parts),
         }
+    }
+
+    /// The rooms of a store with a new signing key and the default settings: for tests.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if no key can be made.
+    pub fn for_tests(store: Store, clock: Clock, server_name: OwnedServerName) -> Result<Self> {
+        let signing_key =
+            SigningKey::generate("test").map_err(|error| Error::bug(error.to_string()))?;
+        Ok(Self::new(RoomsParts {
+            numbers: Numbers::new(store.clone()),
+            store,
+            clock,
+            random: Random::from_os(),
+            signing_key: Arc::new(signing_key),
+            server_name,
+            settings: RoomSettings::default(),
+        }))
     }
 
     /// The store.

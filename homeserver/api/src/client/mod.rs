@@ -52,8 +52,15 @@ macro_rules! endpoints {
 
 endpoints! {
     account,
+    alias,
+    create_room,
     device,
+    directory,
     discovery,
+    membership,
+    message_send,
+    redact,
     register,
     session,
+    state_send,
 }

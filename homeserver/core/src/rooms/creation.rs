@@ -117,7 +117,7 @@ impl Rooms {
     /// [`Error::InvalidRoomState`] if the rules refuse one of the events; [`Error::InvalidParam`],
     /// [`Error::BadJson`], [`Error::TooLarge`] for malformed wishes.
     pub async fn create(&self, request: CreateRoom) -> Result<OwnedRoomId> {
-        let new = &self.new_room(request)?;
+        let new = &self.new_room(request).await?;
         let (room, staged) =
             self.store().write(|tx| async move { self.stage_new_room(&tx, new).await }).await?;
         self.keep_staged(staged);
@@ -140,7 +140,7 @@ impl Rooms {
         Err(Error::UnsupportedRoomVersion(text))
     }
 
-    fn new_room(&self, request: CreateRoom) -> Result<NewRoom> {
+    async fn new_room(&self, request: CreateRoom) -> Result<NewRoom> {
         if request.invite.len() > CREATE_INVITES_MAX {
             return Err(Error::invalid_param("Too many users are invited at once"));
         }
@@ -152,7 +152,7 @@ impl Rooms {
             Some(name) => Some(self.local_alias(name)?),
             None => None,
         };
-        let events = self.first_events(&request, &version, alias.as_ref())?;
+        let events = self.first_events(&request, &version, alias.as_ref()).await?;
         Ok(NewRoom { version, creator: request.creator, events, alias, public: request.public })
     }
 

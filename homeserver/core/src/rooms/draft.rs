@@ -38,8 +38,8 @@ pub(super) enum Expects {
     Anything,
     /// If the target has this membership already, its event is the answer and no new one is made.
     Not(Membership),
-    /// The target must have one of these, else the action is refused with the text.
-    OneOf(&'static [Membership], &'static str),
+    /// The target must have one of these, else the action is refused with the error.
+    OneOf(&'static [Membership], fn() -> Error),
 }
 
 impl Draft {

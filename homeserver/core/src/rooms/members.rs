@@ -6,7 +6,7 @@ use pli_schema::{
     records::rooms::{MemberKey, MemberRecord, Membership, UserRoomKey, UserRoomRecord},
 };
 use pli_store::{Scan, Stored};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
 
 use super::Rooms;
 use crate::{Error, Result};
@@ -61,6 +61,18 @@ impl Rooms {
     pub async fn joined_rooms(&self, user_id: &UserId) -> Result<Vec<RoomNumber>> {
         let rooms = self.rooms_of(user_id, Some(Membership::Join)).await?;
         Ok(rooms.into_iter().map(|(room, _)| room).collect())
+    }
+
+    /// The ids of the rooms in which the user is joined.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn joined_room_ids(&self, user_id: &UserId) -> Result<Vec<OwnedRoomId>> {
+        let mut ids = Vec::new();
+        for room in self.joined_rooms(user_id).await? {
+            ids.push(self.room(room).await?.id.clone());
+        }
+        Ok(ids)
     }
 
     /// Whether the user is joined to the room.

@@ -1,6 +1,7 @@
 //! What member events say of people: their display name and avatar.
 
-use ruma::OwnedUserId;
+use pli_schema::records::accounts::ProfileKey;
+use ruma::UserId;
 use serde_json::{Map, Value};
 
 use super::Rooms;
@@ -31,8 +32,28 @@ impl Profile {
 }
 
 impl Rooms {
+    /// The profile of a user of this server; empty for others, whose servers fill it in.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn profile(&self, user_id: &UserId) -> Result<Profile> {
+        if !self.is_local(user_id) {
+            return Ok(Profile::default());
+        }
+        Ok(Profile {
+            display_name: self.profile_field(user_id, "displayname").await?,
+            avatar_url: self.profile_field(user_id, "avatar_url").await?,
+        })
+    }
+
+    async fn profile_field(&self, user_id: &UserId, field: &str) -> Result<Option<String>> {
+        let key = ProfileKey { user_id: user_id.to_owned(), field: field.to_owned() };
+        let record = self.store().get(&key).await?;
+        Ok(record.and_then(|record| serde_json::from_str(&record.json).ok()))
+    }
+
     /// Requires that the user's server can be told: for now, that it is this one.
-    pub(super) fn require_reachable(&self, user_id: &OwnedUserId) -> Result<()> {
+    pub(super) fn require_reachable(&self, user_id: &UserId) -> Result<()> {
         if self.is_local(user_id) {
             return Ok(());
         }

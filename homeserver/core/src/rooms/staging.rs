@@ -9,7 +9,7 @@ use pli_federation::event_format::Pdu;
 use pli_schema::{
     EventNumber, RoomNumber, Stamp, StateRoot, Topic,
     records::rooms::{
-        RoomActivityKey, RoomHeadKey, RoomHeadRecord, TransactionKey, TransactionRecord,
+        Membership, RoomActivityKey, RoomHeadKey, RoomHeadRecord, TransactionKey, TransactionRecord,
     },
 };
 use pli_store::Tx;
@@ -165,15 +165,22 @@ impl<'a> Staging<'a> {
             Some(pdu) if event_type == "m.room.member" => members::membership_of(pdu),
             _ => None,
         };
+        // What a membership is, is told only to those who may see it.
+        let joined = self.membership(draft.sender.as_str()).await? == Some(Membership::Join);
+        let own_membership = event_type == "m.room.member" && *state_key == draft.sender;
         match draft.expects {
+            Expects::Anything | Expects::Not(_) if !(joined || own_membership) => return Ok(None),
             Expects::Anything => {}
             Expects::Not(unwanted) if membership == Some(unwanted) => {
                 return Ok(current.map(|pdu| pdu.event_id.clone()));
             }
             Expects::Not(_) => {}
-            Expects::OneOf(allowed, text) => {
+            Expects::OneOf(..) if !joined => {
+                return Err(Error::forbidden("You are not in this room"));
+            }
+            Expects::OneOf(allowed, refusal) => {
                 if !membership.is_some_and(|membership| allowed.contains(&membership)) {
-                    return Err(Error::forbidden(text));
+                    return Err(refusal());
                 }
             }
         }
@@ -181,12 +188,13 @@ impl<'a> Staging<'a> {
             return Ok(None);
         };
         let same = prepare::same_content(&current.content, &draft.content)?;
-        // The id is told only to those who may see the event.
-        let sender = self.state_pdu("m.room.member", draft.sender.as_str()).await?;
-        let joined = sender.as_deref().and_then(members::membership_of)
-            == Some(pli_schema::records::rooms::Membership::Join);
-        let own_membership = event_type == "m.room.member" && *state_key == draft.sender;
-        Ok((same && (joined || own_membership)).then(|| current.event_id.clone()))
+        Ok(same.then(|| current.event_id.clone()))
+    }
+
+    /// The membership of a user as the next event of this transaction sees it.
+    async fn membership(&self, user_id: &str) -> Result<Option<Membership>> {
+        let member = self.state_pdu("m.room.member", user_id).await?;
+        Ok(member.as_deref().and_then(members::membership_of))
     }
 
     /// A state event as the next event of this transaction sees it.

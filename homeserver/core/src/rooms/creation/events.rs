@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{CreateRoom, Preset, power_levels};
 use crate::{
     Error, Result,
-    rooms::{Draft, Profile, Rooms, authorize::format_error},
+    rooms::{Draft, Rooms, authorize::format_error},
 };
 
 impl Rooms {
     /// All events of a new room.
-    pub(super) fn first_events(
+    pub(super) async fn first_events(
         &self,
         request: &CreateRoom,
         version: &RoomVersionId,
@@ -22,7 +22,7 @@ impl Rooms {
         let state = |event_type: &str, content: &Value| {
             Draft::state_of(creator.clone(), event_type.to_owned(), "", content)
         };
-        let profile = Profile::default();
+        let profile = self.profile(creator).await?;
         let mut events = vec![
             state("m.room.create", &create_content(request, version)?)?,
             Draft::state_of(
@@ -66,14 +66,14 @@ impl Rooms {
             events.push(state("m.room.topic", &topic_content(topic))?);
         }
         for user_id in &request.invite {
-            events.push(self.first_invite(request, user_id)?);
+            events.push(self.first_invite(request, user_id).await?);
         }
         Ok(events)
     }
 
-    fn first_invite(&self, request: &CreateRoom, user_id: &OwnedUserId) -> Result<Draft> {
+    async fn first_invite(&self, request: &CreateRoom, user_id: &OwnedUserId) -> Result<Draft> {
         self.require_reachable(user_id)?;
-        let mut content = Profile::default().member_content("invite");
+        let mut content = self.profile(user_id).await?.member_content("invite");
         if request.is_direct {
             content.insert("is_direct".to_owned(), Value::Bool(true));
         }

@@ -8,10 +8,10 @@ use pli_federation::{
     event_format::{self, MAX_PREV_EVENTS, NewEvent, Pdu, next_depth},
     room_version,
 };
-use pli_schema::EventNumber;
+use pli_schema::{EventNumber, records::rooms::RoomByIdKey};
 use ruma::{
-    OwnedDeviceId, OwnedEventId, OwnedTransactionId, events::TimelineEventType,
-    state_res::events::RoomPowerLevelsIntField,
+    MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedTransactionId, UInt,
+    events::TimelineEventType, state_res::events::RoomPowerLevelsIntField,
 };
 use serde_json::value::RawValue;
 
@@ -24,6 +24,9 @@ use crate::{
         relations::Relation,
     },
 };
+
+/// Rooms that one user may create in one millisecond.
+const SAME_TIME_MAX: usize = 1_000;
 
 /// An event that every rule allows, not yet written.
 pub(super) struct Prepared {
@@ -49,8 +52,11 @@ impl Staging<'_> {
         let new = self.new_event(draft, &state).await?;
         let parts = &self.rooms.parts;
         let version = &self.room.version;
-        let pdu = event_format::build(new, version, &parts.signing_key, &parts.server_name)
-            .map_err(format_error)?;
+        let pdu = if draft.event_type == TimelineEventType::RoomCreate {
+            self.build_create(new).await?
+        } else {
+            self.build(new)?
+        };
         state.check(&pdu, version)?;
         let target = self.redaction_target(&pdu, &state).await?;
         let relation = if draft.state_key.is_none() { Relation::of(&pdu) } else { None };
@@ -64,6 +70,27 @@ impl Staging<'_> {
             relation,
             target,
         })
+    }
+
+    fn build(&self, new: NewEvent) -> Result<Pdu> {
+        let parts = &self.rooms.parts;
+        event_format::build(new, &self.room.version, &parts.signing_key, &parts.server_name)
+            .map_err(format_error)
+    }
+
+    /// The first event of a room. From version 12 on its hash is the room's id, and two rooms that one
+    /// user makes within a millisecond could have the same: the second is made a little later.
+    async fn build_create(&self, mut new: NewEvent) -> Result<Pdu> {
+        for _ in 0..SAME_TIME_MAX {
+            let pdu = self.build(new.clone())?;
+            let key = RoomByIdKey { room_id: pdu.room().to_owned() };
+            if self.tx.get(&key).await?.is_none() {
+                return Ok(pdu);
+            }
+            let later = new.origin_server_ts.0.saturating_add(UInt::from(1_u8));
+            new.origin_server_ts = MilliSecondsSinceUnixEpoch(later);
+        }
+        Err(Error::bug("no free room id was found"))
     }
 
     async fn new_event(&self, draft: &Draft, state: &AuthState) -> Result<NewEvent> {

@@ -1,0 +1,143 @@
+//! `POST /_matrix/client/v3/join/{roomIdOrAlias}`
+//! `POST /_matrix/client/v3/rooms/{roomId}/join`
+//! `POST /_matrix/client/v3/rooms/{roomId}/invite`
+//! `POST /_matrix/client/v3/rooms/{roomId}/leave`
+//! `POST /_matrix/client/v3/rooms/{roomId}/forget`
+//! `POST /_matrix/client/v3/rooms/{roomId}/kick`
+//! `POST /_matrix/client/v3/rooms/{roomId}/ban`
+//! `POST /_matrix/client/v3/rooms/{roomId}/unban`
+//! `POST /_matrix/client/v3/knock/{roomIdOrAlias}`
+//! `GET /_matrix/client/v3/joined_rooms`
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-membership>
+
+use axum::extract::State;
+use pli_core::{Rooms, rooms::Change};
+use ruma::api::client::{
+    knock::knock_room,
+    membership::{
+        ban_user, forget_room, invite_user, invite_user::v3::InvitationRecipient, join_room_by_id,
+        join_room_by_id_or_alias, joined_rooms, kick_user, leave_room, unban_user,
+    },
+};
+
+use crate::{Result, Routes, Ruma, User};
+
+/// The answer to invitations by e-mail address or telephone number.
+pub(super) fn no_third_party_invites() -> pli_core::Error {
+    let text = "This server does not take invitations by e-mail address yet; invite a Matrix ID";
+    pli_core::Error::ThreepidDenied(text.to_owned())
+}
+
+async fn join_by_id_or_alias(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<join_room_by_id_or_alias::v3::Request>,
+) -> Result<Ruma<join_room_by_id_or_alias::v3::Response>> {
+    let room_id = rooms.resolve(&request.room_id_or_alias).await?;
+    rooms.join(user.user_id(), &room_id, request.reason.as_deref()).await?;
+    Ok(Ruma(join_room_by_id_or_alias::v3::Response::new(room_id)))
+}
+
+async fn join_by_id(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<join_room_by_id::v3::Request>,
+) -> Result<Ruma<join_room_by_id::v3::Response>> {
+    rooms.join(user.user_id(), &request.room_id, request.reason.as_deref()).await?;
+    Ok(Ruma(join_room_by_id::v3::Response::new(request.room_id)))
+}
+
+async fn invite(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<invite_user::v3::Request>,
+) -> Result<Ruma<invite_user::v3::Response>> {
+    let InvitationRecipient::UserId(invitee) = request.recipient else {
+        return Err(no_third_party_invites().into());
+    };
+    let change = Change {
+        sender: user.user_id(),
+        room_id: &request.room_id,
+        target: &invitee.user_id,
+        reason: invitee.reason.as_deref(),
+    };
+    rooms.invite(change).await?;
+    Ok(Ruma(invite_user::v3::Response::new()))
+}
+
+async fn leave(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<leave_room::v3::Request>,
+) -> Result<Ruma<leave_room::v3::Response>> {
+    rooms.leave(user.user_id(), &request.room_id, request.reason.as_deref()).await?;
+    Ok(Ruma(leave_room::v3::Response::new()))
+}
+
+async fn forget(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<forget_room::v3::Request>,
+) -> Result<Ruma<forget_room::v3::Response>> {
+    rooms.forget(user.user_id(), &request.room_id).await?;
+    Ok(Ruma(forget_room::v3::Response::new()))
+}
+
+/// A handler that changes another user's membership.
+macro_rules! change_of_another {
+    ($handler:ident, $endpoint:ident, $action:ident) => {
+        async fn $handler(
+            State(rooms): State<Rooms>,
+            user: User,
+            Ruma(request): Ruma<$endpoint::v3::Request>,
+        ) -> Result<Ruma<$endpoint::v3::Response>> {
+            let change = Change {
+                sender: user.user_id(),
+                room_id: &request.room_id,
+                target: &request.user_id,
+                reason: request.reason.as_deref(),
+            };
+            rooms.$action(change).await?;
+            Ok(Ruma($endpoint::v3::Response::new()))
+        }
+    };
+}
+
+change_of_another!(kick, kick_user, kick);
+change_of_another!(ban, ban_user, ban);
+change_of_another!(unban, unban_user, unban);
+
+async fn knock(
+    State(rooms): State<Rooms>,
+    user: User,
+    Ruma(request): Ruma<knock_room::v3::Request>,
+) -> Result<Ruma<knock_room::v3::Response>> {
+    let room_id = rooms.resolve(&request.room_id_or_alias).await?;
+    rooms.knock(user.user_id(), &room_id, request.reason.as_deref()).await?;
+    Ok(Ruma(knock_room::v3::Response::new(room_id)))
+}
+
+async fn joined(
+    State(rooms): State<Rooms>,
+    user: User,
+    _: Ruma<joined_rooms::v3::Request>,
+) -> Result<Ruma<joined_rooms::v3::Response>> {
+    let joined = rooms.joined_room_ids(user.user_id()).await?;
+    Ok(Ruma(joined_rooms::v3::Response::new(joined)))
+}
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .ruma(join_by_id_or_alias)
+        .ruma(join_by_id)
+        .ruma(invite)
+        .ruma(leave)
+        .ruma(forget)
+        .ruma(kick)
+        .ruma(ban)
+        .ruma(unban)
+        .ruma(knock)
+        .ruma(joined)
+}

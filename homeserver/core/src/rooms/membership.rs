@@ -1,0 +1,254 @@
+//! Joining, leaving and everything else that changes a membership
+//! (<https://spec.matrix.org/v1.19/client-server-api/#room-membership>).
+
+mod authorized;
+#[cfg(test)]
+mod tests;
+
+use pli_schema::{
+    Topic,
+    records::rooms::{Membership, UserRoomKey},
+    records::sync::AccountDataKey,
+};
+use ruma::{RoomId, UserId};
+use serde_json::{Map, Value};
+
+use super::{Appended, Draft, Room, Rooms, draft::Expects, members::parse_membership};
+use crate::{Error, Result};
+
+/// Something that a user does to another one's membership.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Who does it.
+    pub sender: &'a UserId,
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// To whom.
+    pub target: &'a UserId,
+    /// Why, if they say so.
+    pub reason: Option<&'a str>,
+}
+
+impl Rooms {
+    /// Joins a room. Nothing happens if the user is joined already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if this server does not know the room; [`Error::Forbidden`] if the rules do
+    /// not let the user in; [`Error::UnableToAuthorizeJoin`] if nobody of this server can vouch for a
+    /// restricted join.
+    pub async fn join(
+        &self,
+        user_id: &UserId,
+        room_id: &RoomId,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let room = self.room_or_not_found(room_id).await?;
+        let content = self.profile(user_id).await?.member_content("join");
+        self.join_as(&room, user_id, with_reason(content, reason)).await.map(|_| ())
+    }
+
+    /// Joins with this content of the member event.
+    async fn join_as(
+        &self,
+        room: &Room,
+        user_id: &UserId,
+        mut content: Map<String, Value>,
+    ) -> Result<Appended> {
+        let membership = self.member(room.number, user_id).await?.map(|member| member.membership);
+        if !matches!(membership, Some(Membership::Join | Membership::Invite))
+            && let Some(authorizer) = self.authorizer(room, user_id).await?
+        {
+            let key = "join_authorised_via_users_server".to_owned();
+            content.insert(key, Value::from(authorizer.as_str()));
+        }
+        let expects = Expects::Not(Membership::Join);
+        self.set_membership(room, (user_id, user_id), &content, expects).await
+    }
+
+    /// Invites a user. Nothing happens if the user is invited already by the same person.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the rules refuse it, also for users who are joined or banned;
+    /// [`Error::InviteBlocked`] if the target wants no invites.
+    pub async fn invite(&self, change: Change<'_>) -> Result<()> {
+        let room = self.room_or_forbidden(change.room_id).await?;
+        self.check_invitee(change.target).await?;
+        let content = self.profile(change.target).await?.member_content("invite");
+        let content = with_reason(content, change.reason);
+        let who = (change.sender, change.target);
+        self.set_membership(&room, who, &content, Expects::Anything).await.map(|_| ())
+    }
+
+    /// Leaves a room, rejects an invite, or takes a knock back. Nothing happens if the user has left
+    /// already.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the user was never in the room or is banned.
+    pub async fn leave(
+        &self,
+        user_id: &UserId,
+        room_id: &RoomId,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let room = self.room_or_forbidden(room_id).await?;
+        if self.member(room.number, user_id).await?.is_none() {
+            return Err(Error::forbidden("You are not in this room"));
+        }
+        let content = with_reason(bare("leave"), reason);
+        let expects = Expects::Not(Membership::Leave);
+        self.set_membership(&room, (user_id, user_id), &content, expects).await.map(|_| ())
+    }
+
+    /// Makes another user leave.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the rules refuse it or the target is not in the room.
+    pub async fn kick(&self, change: Change<'_>) -> Result<()> {
+        let inside = &[Membership::Join, Membership::Invite, Membership::Knock];
+        let outside = || Error::forbidden("The user is not in this room");
+        self.change(change, "leave", Expects::OneOf(inside, outside)).await
+    }
+
+    /// Bans a user, in the room or not.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the rules refuse it.
+    pub async fn ban(&self, change: Change<'_>) -> Result<()> {
+        self.change(change, "ban", Expects::Anything).await
+    }
+
+    /// Takes a ban back.
+    ///
+    /// # Errors
+    /// [`Error::BadState`] if the target is not banned, [`Error::Forbidden`] if the rules refuse it.
+    pub async fn unban(&self, change: Change<'_>) -> Result<()> {
+        let not_banned = || Error::bad_state("The user is not banned");
+        self.change(change, "leave", Expects::OneOf(&[Membership::Ban], not_banned)).await
+    }
+
+    async fn change(&self, change: Change<'_>, membership: &str, expects: Expects) -> Result<()> {
+        let room = self.room_or_forbidden(change.room_id).await?;
+        let content = with_reason(bare(membership), change.reason);
+        let who = (change.sender, change.target);
+        self.set_membership(&room, who, &content, expects).await.map(|_| ())
+    }
+
+    /// Asks to be let in. Nothing happens if the user has asked already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if this server does not know the room; [`Error::Forbidden`] if it is not set
+    /// up for knocking, or the user is joined, invited or banned.
+    pub async fn knock(
+        &self,
+        user_id: &UserId,
+        room_id: &RoomId,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let room = self.room_or_not_found(room_id).await?;
+        let content = self.profile(user_id).await?.member_content("knock");
+        let content = with_reason(content, reason);
+        let expects = Expects::Not(Membership::Knock);
+        self.set_membership(&room, (user_id, user_id), &content, expects).await.map(|_| ())
+    }
+
+    /// Forgets a room that the user has left: it never appears again unless they come back.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`] if the user is still in the room.
+    pub async fn forget(&self, user_id: &UserId, room_id: &RoomId) -> Result<()> {
+        let Some(room) = self.room_number(room_id).await? else {
+            return Ok(());
+        };
+        let key = &UserRoomKey { user_id: user_id.to_owned(), room };
+        self.store()
+            .write(|tx| async move {
+                let Some(mut record) = tx.get(key).await? else {
+                    return Ok(());
+                };
+                if !matches!(record.membership, Membership::Leave | Membership::Ban) {
+                    return Err(Error::invalid_param("You must leave the room first"));
+                }
+                if !record.forgotten {
+                    record.forgotten = true;
+                    tx.put(key, &record)?;
+                    tx.wake(Topic::User(key.user_id.clone()));
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// `m.room.member` as a state event of a client, with the checks that the other ways in make.
+    pub(super) async fn send_member(
+        &self,
+        room: &Room,
+        (sender, target): (&UserId, &UserId),
+        mut content: Map<String, Value>,
+    ) -> Result<Appended> {
+        // These vouch for something, so only the server may say them.
+        content.remove("join_authorised_via_users_server");
+        content.remove("third_party_invite");
+        let membership = content.get("membership").and_then(Value::as_str);
+        let membership = membership.and_then(parse_membership).ok_or_else(|| {
+            Error::bad_json("`membership` must be join, invite, knock, leave or ban")
+        })?;
+        if membership == Membership::Join && sender == target {
+            if !self.is_joined(room.number, sender).await? {
+                return self.join_as(room, sender, content).await;
+            }
+        } else if membership == Membership::Invite {
+            self.check_invitee(target).await?;
+        }
+        self.set_membership(room, (sender, target), &content, Expects::Anything).await
+    }
+
+    async fn set_membership(
+        &self,
+        room: &Room,
+        (sender, target): (&UserId, &UserId),
+        content: &Map<String, Value>,
+        expects: Expects,
+    ) -> Result<Appended> {
+        let event_type = "m.room.member".to_owned();
+        let draft = Draft::state_of(sender.to_owned(), event_type, target.as_str(), content)?;
+        self.through_lane(room.number, draft.expecting(expects), None).await
+    }
+
+    /// Whether a user can be invited: their server can be told, and they take invites
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>).
+    async fn check_invitee(&self, target: &UserId) -> Result<()> {
+        self.require_reachable(target)?;
+        let key = AccountDataKey {
+            user_id: target.to_owned(),
+            room_id: String::new(),
+            data_type: "m.invite_permission_config".to_owned(),
+        };
+        let Some(record) = self.store().get(&key).await? else {
+            return Ok(());
+        };
+        let content: Value = serde_json::from_str(&record.content).unwrap_or_default();
+        if content.get("default_action").and_then(Value::as_str) == Some("block") {
+            return Err(Error::InviteBlocked("This user does not take invites".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn room_or_not_found(&self, room_id: &RoomId) -> Result<std::sync::Arc<Room>> {
+        let room = self.room_by_id(room_id).await?;
+        room.ok_or_else(|| Error::not_found("This server does not know the room"))
+    }
+}
+
+/// The content of a member event without profile.
+fn bare(membership: &str) -> Map<String, Value> {
+    let mut content = Map::new();
+    content.insert("membership".to_owned(), Value::from(membership));
+    content
+}
+
+fn with_reason(mut content: Map<String, Value>, reason: Option<&str>) -> Map<String, Value> {
+    if let Some(reason) = reason {
+        content.insert("reason".to_owned(), Value::from(reason));
+    }
+    content
+}
