@@ -1,5 +1,6 @@
 //! A timeline event as scripts and people see it.
 
+use matrix_sdk::Client;
 use matrix_sdk::deserialized_responses::{
     TimelineEvent, TimelineEventKind, UnableToDecryptReason, VerificationState,
 };
@@ -57,6 +58,19 @@ impl EventView {
             TimelineEventKind::PlainText { .. } => (false, None, None),
         };
         Self::from_json(&raw, encrypted, verified, undecryptable)
+    }
+
+    /// As `of`, and looks again whether the sender's device is verified: the event knows only what
+    /// was so when its key came.
+    pub async fn checked(client: &Client, event: &TimelineEvent) -> Option<Self> {
+        let mut view = Self::of(event)?;
+        let unsure = view.verified == Some(false) && view.undecryptable.is_none();
+        let info = event.encryption_info().filter(|_| unsure);
+        if let Some((info, id)) = info.and_then(|i| Some((i, i.sender_device.as_deref()?))) {
+            let device = client.encryption().get_device(&info.sender, id).await;
+            view.verified = Some(matches!(device, Ok(Some(device)) if device.is_verified()));
+        }
+        Some(view)
     }
 
     fn from_json(

@@ -29,7 +29,7 @@ use clap::error::ErrorKind;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -98,10 +98,12 @@ fn run(cli: Cli, lang: Lang) -> error::Result<()> {
         .enable_all()
         .build()
         .map_err(|error| CliError::Other(error.to_string()))?;
+    // A verification tells the other side first.
+    let hears_ctrl_c = matches!(cli.command, Command::Verify(_));
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(&context, cli.command) => result,
-            _ = tokio::signal::ctrl_c() => Err(CliError::Cancelled),
+            _ = tokio::signal::ctrl_c(), if !hears_ctrl_c => Err(CliError::Cancelled),
         }
     });
     // A question that nobody answered still waits on its thread; do not wait with it.

@@ -9,10 +9,11 @@ use matrix_sdk::ruma::api::client::filter::{
     FilterDefinition, LazyLoadOptions, RoomEventFilter, RoomFilter,
 };
 use matrix_sdk::ruma::api::client::sync::sync_events::v3::{Filter, Request, Response};
+use matrix_sdk::store::{StateStoreDataKey, StateStoreDataValue};
 use matrix_sdk::sync::SyncResponse;
 
 use crate::connection::turn;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 
 /// How long the server may hold a request when nothing happens.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -28,9 +29,20 @@ pub struct Syncer {
 }
 
 impl Syncer {
-    /// Starts from a position, or from nothing.
-    pub fn new(client: Client, since: Option<String>) -> Self {
-        Self { client, since }
+    /// Starts from a position.
+    pub fn at(client: Client, since: String) -> Self {
+        Self { client, since: Some(since) }
+    }
+
+    /// Starts where the profile stands; from nothing when it has never synced.
+    ///
+    /// # Errors
+    /// When the local store cannot be read.
+    pub async fn resume(client: &Client) -> Result<Self> {
+        let value = client.state_store().get_kv_data(StateStoreDataKey::SyncToken).await;
+        let value = value.map_err(|error| CliError::Other(error.to_string()))?;
+        let since = value.and_then(StateStoreDataValue::into_sync_token);
+        Ok(Self { client: client.clone(), since })
     }
 
     /// The position after the last answer.

@@ -15,8 +15,8 @@ const MEMBERS_WIDTH: u16 = 24;
 /// Narrower screens show no list of members, whatever was asked.
 const MEMBERS_MIN_SCREEN: u16 = 60;
 
-/// Draws everything.
-pub fn render(frame: &mut Frame<'_>, state: &ChatState, lang: Lang) {
+/// Draws everything; returns how far the view is really scrolled, the beginning being the limit.
+pub fn render(frame: &mut Frame<'_>, state: &ChatState, lang: Lang) -> usize {
     let area = frame.area();
     let [title, middle, status, input] = Layout::vertical([
         Constraint::Length(1),
@@ -30,12 +30,13 @@ pub fn render(frame: &mut Frame<'_>, state: &ChatState, lang: Lang) {
     let side = if with_members { MEMBERS_WIDTH } else { 0 };
     let [conversation, members] =
         Layout::horizontal([Constraint::Min(1), Constraint::Length(side)]).areas(middle);
-    render_conversation(frame, conversation, state);
+    let scroll = render_conversation(frame, conversation, state);
     if with_members {
         render_members(frame, members, state, lang);
     }
     frame.render_widget(Paragraph::new(status_line(state, lang)), status);
     render_input(frame, input, state);
+    scroll
 }
 
 fn title_line(state: &ChatState, lang: Lang) -> Line<'static> {
@@ -93,7 +94,7 @@ fn render_input(frame: &mut Frame<'_>, area: Rect, state: &ChatState) {
 }
 
 /// Draws the newest rows that fit, `scroll` rows above the end.
-fn render_conversation(frame: &mut Frame<'_>, area: Rect, state: &ChatState) {
+fn render_conversation(frame: &mut Frame<'_>, area: Rect, state: &ChatState) -> usize {
     let height = usize::from(area.height);
     let width = usize::from(area.width);
     let mut rows: Vec<Line<'static>> = Vec::new();
@@ -109,6 +110,7 @@ fn render_conversation(frame: &mut Frame<'_>, area: Rect, state: &ChatState) {
     let mut shown: Vec<Line<'static>> = rows.into_iter().skip(skip).take(height).collect();
     shown.reverse();
     frame.render_widget(Paragraph::new(shown), area);
+    skip
 }
 
 /// The rows of one entry, wrapped to the width.
@@ -194,7 +196,11 @@ mod tests {
 
     fn screen(state: &ChatState, width: u16, height: u16, lang: Lang) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| render(frame, state, lang)).unwrap();
+        terminal
+            .draw(|frame| {
+                render(frame, state, lang);
+            })
+            .unwrap();
         let buffer = terminal.backend().buffer();
         (0..height)
             .map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>())

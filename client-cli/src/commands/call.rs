@@ -61,7 +61,7 @@ pub struct Call {
 /// link is in the room.
 pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Result<Call> {
     let client = room.client();
-    let domain = match &args.domain {
+    let domain = match args.domain.as_ref().filter(|domain| !domain.is_empty()) {
         Some(domain) => parse_domain(domain)
             .ok_or_else(|| CliError::Usage(Msg::UsageBadDomain, vec![domain.clone()]))?,
         None => announced_domain(&client).await?,

@@ -69,7 +69,7 @@ pub async fn run(context: &Context, args: ChatArgs) -> Result<()> {
     }
     eprintln!("{}", ChatMsg::Loading.text(context.lang, &[]));
     let client = connection::resume(&context.profile).await?;
-    let mut syncer = Syncer::new(client.clone(), None);
+    let mut syncer = Syncer::resume(&client).await?;
     syncer.catch_up().await?;
     client.encryption().wait_for_e2ee_initialization_tasks().await;
     let room = find(&client, &args.room).await?;
@@ -124,9 +124,11 @@ impl Chat {
     ) -> Result<()> {
         let mut events = EventStream::new();
         loop {
+            let mut scroll = state.scroll;
             terminal
-                .draw(|frame| render(frame, &state, self.context.lang))
+                .draw(|frame| scroll = render(frame, &state, self.context.lang))
                 .map_err(terminal_error)?;
+            state.scroll = scroll;
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
@@ -251,7 +253,8 @@ impl Chat {
     async fn call(&self, video: bool) -> Result<String> {
         let _turn = turn(&self.room.client()).await?;
         let room = self.room.room_id().to_string();
-        let args = CallStartArgs { room, video, domain: std::env::var("PLI_CALL_DOMAIN").ok() };
+        let domain = std::env::var("PLI_CALL_DOMAIN").ok();
+        let args = CallStartArgs { room, video, domain };
         Ok(call::start(&self.context, &self.room, &args).await?.url)
     }
 
@@ -295,7 +298,10 @@ impl Chat {
             typing = update.ephemeral.iter().find_map(|raw| typing_users(raw.json().get()));
         }
         locked.extend(events.iter().filter(|event| event.kind.is_utd()).take(LOCKED_MAX).cloned());
-        let views: Vec<EventView> = events.iter().filter_map(EventView::of).collect();
+        let mut views = Vec::new();
+        for event in &events {
+            views.extend(EventView::checked(&self.room.client(), event).await);
+        }
         let mut entries = Vec::new();
         for view in &views {
             entries.extend(self.entry(view).await);

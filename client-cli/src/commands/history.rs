@@ -50,7 +50,9 @@ pub async fn last(room: &Room, wanted: usize, all: bool) -> Result<Vec<EventView
         let page = room.messages(options).await?;
         for event in page.chunk {
             let event = if event.kind.is_utd() { fetch_key(room, event).await } else { event };
-            let view = EventView::of(&event).filter(|view| all || view.is_message());
+            let view = EventView::checked(&room.client(), &event)
+                .await
+                .filter(|view| all || view.is_message());
             events.extend(view);
         }
         if events.len() >= wanted || page.end.is_none() || page.end == from {

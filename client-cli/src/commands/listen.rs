@@ -71,7 +71,11 @@ impl<'a> Listener<'a> {
     async fn start(context: &'a Context, args: &'a ListenArgs, client: Client) -> Result<Self> {
         let cursor = tokio::fs::read_to_string(context.profile.listen_cursor_file()).await.ok();
         let cursor = cursor.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let mut syncer = Syncer::new(client.clone(), cursor.filter(|_| args.since_start));
+        let mut syncer = match cursor.filter(|_| args.since_start) {
+            Some(cursor) => Syncer::at(client.clone(), cursor),
+            None => Syncer::resume(&client).await?,
+        };
+        let before = syncer.position().map(str::to_owned);
         let first = syncer.catch_up().await?;
         let mut rooms = BTreeSet::new();
         for room in &args.rooms {
@@ -80,7 +84,7 @@ impl<'a> Listener<'a> {
         let waiting = VecDeque::new();
         let mut listener = Self { context, args, client, syncer, rooms, waiting, printed: 0 };
         if args.since_start {
-            listener.print_all(first, None).await?;
+            listener.print_all(first, before).await?;
         }
         listener.save_cursor()?;
         let ready = serde_json::json!({"event": "listening"});
@@ -166,7 +170,7 @@ impl<'a> Listener<'a> {
         if self.done() {
             return Ok(());
         }
-        let Some(view) = EventView::of(event) else {
+        let Some(view) = EventView::checked(&self.client, event).await else {
             return Ok(());
         };
         if !view.is_message() && !self.args.all {

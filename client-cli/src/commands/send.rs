@@ -41,7 +41,7 @@ pub async fn run(context: &Context, args: SendArgs) -> Result<()> {
     };
     let online = online(context).await?;
     let room = find(&online.client, &args.room).await?;
-    let mut syncer = Syncer::new(online.client.clone(), position(&online.client).await?);
+    let mut syncer = Syncer::resume(&online.client).await?;
     let event_id = match &body {
         Body::Text(text) => send_text(&room, text, &args, txn_id.clone()).await?,
         Body::File(path) => send_file(&room, path, &args, txn_id.clone()).await?,
@@ -61,14 +61,6 @@ pub async fn run(context: &Context, args: SendArgs) -> Result<()> {
         }),
         &context.text(Msg::Sent, &[event_id.as_str()]),
     )
-}
-
-/// Where the profile stands, so that the acknowledgement is looked for after it.
-async fn position(client: &matrix_sdk::Client) -> Result<Option<String>> {
-    let key = matrix_sdk::store::StateStoreDataKey::SyncToken;
-    let value = client.state_store().get_kv_data(key).await;
-    let value = value.map_err(|error| CliError::Other(error.to_string()))?;
-    Ok(value.and_then(matrix_sdk::store::StateStoreDataValue::into_sync_token))
 }
 
 #[derive(Debug, PartialEq)]

@@ -57,7 +57,9 @@ pub async fn finish_sign_in(
     make_private(&context.profile.store_dir())?;
     connection::share_store(client).await?;
     let turn = connection::turn(client).await?;
-    sync::refresh(client).await?;
+    let first = sync::refresh(client).await?;
+    // The first `pli listen --since-start` prints what comes from now on.
+    write_private(&context.profile.listen_cursor_file(), first.next_batch.as_bytes())?;
     client.encryption().wait_for_e2ee_initialization_tasks().await;
     let recovery = match prepare(client, password, args.no_recovery).await {
         Ok(recovery) => recovery,

@@ -1,5 +1,6 @@
 //! `pli verify`: short authentication strings as emojis, asked for and answered.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use matrix_sdk::Client;
@@ -8,7 +9,7 @@ use matrix_sdk::encryption::verification::{
     VerificationRequestState,
 };
 use matrix_sdk::ruma::events::key::verification::VerificationMethod;
-use matrix_sdk::ruma::{DeviceId, OwnedUserId, UserId};
+use matrix_sdk::ruma::{DeviceId, OwnedRoomId, OwnedUserId, UserId};
 use matrix_sdk::sync::SyncResponse;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ use crate::text::messages::Msg;
 
 /// How long one request to the server waits for the other side.
 const STEP: Duration = Duration::from_secs(2);
-/// How many more requests are made at the end, to take in the secrets that the other device sends.
+/// How many more requests are made at the end, for the secrets that one device gives the other.
 const LAST_STEPS: usize = 8;
 
 /// Verifies someone, or waits to be verified.
@@ -39,22 +40,29 @@ const LAST_STEPS: usize = 8;
 pub async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let client = connection::resume(&context.profile).await?;
     let _turn = connection::turn(&client).await?;
-    let mut syncer = Syncer::new(client.clone(), None);
-    // From nothing: a request that an earlier command has taken in is still open.
+    let mut syncer = Syncer::resume(&client).await?;
     let first = syncer.catch_up_in_turn().await?;
     client.encryption().wait_for_e2ee_initialization_tasks().await;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let mut flow = Flow { context, client, syncer, deadline, yes: args.yes };
     let request = match &args.user {
         Some(user) => flow.ask_for(&user_id(user)?, args.device.as_deref()).await?,
-        None => flow.wait_for_request(first).await?,
+        None => tokio::select! {
+            request = flow.wait_for_request(first) => request?,
+            _ = tokio::signal::ctrl_c() => return Err(CliError::Cancelled),
+        },
     };
     let other = request.other_user_id().to_string();
-    let mine = request.is_self_verification();
-    let sas = flow.agree(&request).await?;
-    let device = sas.other_device().device_id().to_string();
-    flow.compare(&sas).await?;
-    flow.wind_up(mine).await?;
+    // Ctrl-C is heard here, so that the other side is told.
+    let verified = tokio::select! {
+        verified = flow.verify(&request) => verified,
+        _ = tokio::signal::ctrl_c() => Err(CliError::Cancelled),
+    };
+    if verified.is_err() && !request.is_done() && !request.is_cancelled() {
+        // An open request would get in the way of the next one. The first failure is what counts.
+        drop(request.cancel().await);
+    }
+    let device = verified?;
     context.answer(
         &json!({"event": "verified", "user_id": other, "device_id": device}),
         &context.text(Msg::VerifyDone, &[&format!("{other} ({device})")]),
@@ -104,6 +112,7 @@ impl Flow<'_> {
         self.context.note(Msg::VerifyWaitingAny, &[]);
         self.context.event(&json!({"event": "waiting"}))?;
         let mut response = first;
+        let mut declined = BTreeSet::new();
         loop {
             for (sender, flow_id) in requests(&response) {
                 let encryption = self.client.encryption();
@@ -113,8 +122,32 @@ impl Flow<'_> {
                     return Ok(request);
                 }
             }
+            self.join_conversations(&mut declined).await?;
             response = self.step().await?;
         }
+    }
+
+    /// Joins the conversations that others have opened: people are verified in a conversation.
+    async fn join_conversations(&self, declined: &mut BTreeSet<OwnedRoomId>) -> Result<()> {
+        for room in self.client.invited_rooms() {
+            let direct = room.is_direct().await.unwrap_or_default();
+            if !direct || declined.contains(room.room_id()) {
+                continue;
+            }
+            let Some(inviter) = room.invite_details().await?.inviter else { continue };
+            let user = inviter.user_id().to_owned();
+            self.context.note(Msg::VerifyInvitation, &[user.as_str()]);
+            self.context.event(&json!({
+                "event": "invitation", "user_id": user, "room_id": room.room_id(),
+            }))?;
+            if self.confirmed(Msg::AskAccept).await? {
+                room.join().await?;
+                self.client.account().mark_as_dm(room.room_id(), &[user]).await?;
+            } else {
+                declined.insert(room.room_id().to_owned());
+            }
+        }
+        Ok(())
     }
 
     async fn accept(&self, request: &VerificationRequest) -> Result<()> {
@@ -135,6 +168,15 @@ impl Flow<'_> {
             return Err(CliError::Cancelled);
         }
         Ok(request.accept_with_methods(vec![VerificationMethod::SasV1]).await?)
+    }
+
+    /// Compares emojis with the other side; the device that was verified.
+    async fn verify(&mut self, request: &VerificationRequest) -> Result<String> {
+        let sas = self.agree(request).await?;
+        let device = sas.other_device().device_id().to_string();
+        self.compare(&sas).await?;
+        self.wind_up(request.is_self_verification()).await?;
+        Ok(device)
     }
 
     /// Waits until both sides are ready, and starts the comparison.
@@ -227,21 +269,39 @@ impl Flow<'_> {
         self.syncer.step(STEP).await
     }
 
-    /// Sends the new signatures; after a verification of one's own device, takes in the secrets.
+    /// Sends the new signatures; after a verification of one's own device, hands the account's
+    /// secrets over, or takes them in.
     async fn wind_up(&mut self, mine: bool) -> Result<()> {
+        let had_secrets = self.has_secrets().await;
         self.syncer.step(Duration::ZERO).await?;
+        let mut asked_before = false;
         for _ in 0..LAST_STEPS {
-            let status = self.client.encryption().cross_signing_status().await;
-            let complete = status.is_some_and(|status| status.is_complete());
-            let backups = self.client.encryption().backups();
-            if !mine || (complete && backups.are_enabled().await) {
+            if !mine || (!had_secrets && self.has_secrets().await) {
                 break;
             }
-            self.syncer.step(STEP).await?;
+            let asked = asks_for_secrets(&self.syncer.step(STEP).await?);
+            if had_secrets && asked_before && !asked {
+                break;
+            }
+            asked_before |= asked;
         }
         settle(&self.client).await;
         Ok(())
     }
+
+    /// Whether this device holds the signing keys and the key of the backup.
+    async fn has_secrets(&self) -> bool {
+        let encryption = self.client.encryption();
+        let complete = encryption.cross_signing_status().await.is_some_and(|s| s.is_complete());
+        complete && encryption.backups().are_enabled().await
+    }
+}
+
+fn asks_for_secrets(response: &SyncResponse) -> bool {
+    response.to_device.iter().any(|event| {
+        let event_type = event.as_raw().get_field::<String>("type");
+        matches!(event_type, Ok(Some(name)) if name == "m.secret.request")
+    })
 }
 
 fn store_error(error: impl std::fmt::Display) -> CliError {

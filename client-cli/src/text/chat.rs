@@ -8,7 +8,7 @@ crate::text::bilingual! {
         NotEncrypted { "NOT ENCRYPTED", "NON CHIFFRÉ" }
         TypingOne { "{0} is typing…", "{0} écrit…" }
         TypingMany { "{0} are typing…", "{0} écrivent…" }
-        Unread { "{0} unread", "{0} non lus" }
+        Unread { "{0} unread", "non lus : {0}" }
         Below { "↓ {0} below", "↓ {0} plus bas" }
         Hint { "Enter send · PgUp/PgDn scroll · /quit /me /reply /call /members", "Entrée envoyer · PgPréc/PgSuiv défiler · /quit /me /reply /call /members" }
         Undecryptable { "🔒 cannot be decrypted yet", "🔒 pas encore déchiffrable" }

@@ -311,8 +311,8 @@ const ARGUMENTS: &[(&str, Pair)] = &[
     (
         "since_start",
         (
-            "Begin with what came since the last time (the first time: the recent past)",
-            "Commencer par ce qui est arrivé depuis la dernière fois (la première fois : le passé récent)",
+            "Begin with what came since the last time (the first time: since the sign-in)",
+            "Commencer par ce qui est arrivé depuis la dernière fois (la première fois : depuis la connexion)",
         ),
     ),
     ("listen:limit", ("Stop after N events", "S'arrêter après N événements")),

@@ -95,7 +95,7 @@ crate::text::bilingual! {
         RoomEncrypted { "encrypted", "chiffré" }
         RoomNotEncrypted { "not encrypted", "non chiffré" }
         RoomMembers { "{0} members", "{0} membres" }
-        RoomUnread { "{0} unread", "{0} non lus" }
+        RoomUnread { "{0} unread", "non lus : {0}" }
         MemberAdmin { "administrator", "administrateur" }
         MemberModerator { "moderator", "modérateur" }
         MemberInvited { "invited", "invité" }
@@ -109,6 +109,7 @@ crate::text::bilingual! {
 
         VerifyWaiting { "Waiting for {0}…", "En attente de {0}…" }
         VerifyWaitingAny { "Waiting for a verification request… (Ctrl-C stops)", "En attente d'une demande de vérification… (Ctrl-C arrête)" }
+        VerifyInvitation { "{0} invites you to a conversation; a verification takes place there.", "{0} vous invite à une conversation ; une vérification s'y déroule." }
         VerifyRequest { "{0} (device {1}) asks for a verification.", "{0} (appareil {1}) demande une vérification." }
         VerifyConfirmed { "Confirmed here; waiting for the other side…", "Confirmé ici ; en attente de l'autre côté…" }
         VerifyDone { "Verified: {0}", "Vérifié : {0}" }
