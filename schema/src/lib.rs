@@ -5,9 +5,11 @@
 
 pub mod account_settings;
 pub mod address;
+pub mod config;
 pub mod domains;
 pub mod key;
 pub mod language;
+pub mod limits;
 pub mod numbers;
 pub mod position;
 pub mod record;

@@ -9,7 +9,7 @@ use axum::{
 use pli_core::accounts::Authenticated;
 use ruma::{DeviceId, OwnedUserId, UserId};
 
-use crate::{AppState, Error};
+use crate::{AppState, Error, request::RequestClass};
 
 /// A user of this server with a valid access token; guests are refused
 /// (`M_GUEST_ACCESS_FORBIDDEN`). Dereferences to [`Authenticated`].
@@ -84,9 +84,16 @@ pub fn access_token(parts: &Parts) -> Result<Option<String>, Error> {
     Ok(fields.into_iter().find(|(name, _)| name == "access_token").map(|(_, token)| token))
 }
 
+/// Who the token stands for; the request is counted for that user.
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
     match access_token(parts)? {
-        Some(token) => Ok(Some(state.accounts.authenticate(&token).await?)),
+        Some(token) => {
+            let who = state.accounts.authenticate(&token).await?;
+            if let Some(&RequestClass(class)) = parts.extensions.get() {
+                state.rate_limits.check_user(class, &who.user_id)?;
+            }
+            Ok(Some(who))
+        }
         None => Ok(None),
     }
 }
@@ -103,8 +110,8 @@ impl FromRequestParts<AppState> for UserOrGuest {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        let who = authenticate(parts, state).await?;
-        Ok(Self(who.ok_or(pli_core::Error::MissingToken)?))
+        let who = authenticate(parts, state).await?.ok_or(pli_core::Error::MissingToken)?;
+        Ok(Self(who))
     }
 }
 

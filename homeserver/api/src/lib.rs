@@ -4,14 +4,20 @@
 //! * [`extract`] turns requests into ruma's types and ruma's answers into responses.
 //! * [`identity`] says who is asking, as a type.
 //! * [`error`] is the one table from the core's errors to Matrix errors.
+//! * [`request`] surrounds every request: log line, CORS, panics; [`rate_limits`], [`serve`] bound it.
 //! * [`client`] holds the endpoints of the client-server API, one file per module of the specification.
 
+pub mod assemble;
 pub mod client;
 pub mod error;
 pub mod extract;
+pub mod health;
 pub mod identity;
 pub mod language;
+pub mod rate_limits;
+pub mod request;
 pub mod router;
+pub mod serve;
 pub mod state;
 
 pub use error::{Error, Result};

@@ -7,13 +7,10 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use http::Method;
+use pli_schema::limits;
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
-use crate::{AppState, extract, extract::Ruma};
-
-/// Largest body of a request where the endpoint does not say otherwise. Key uploads are the largest
-/// of the ordinary ones; an event is at most 64 KiB.
-pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+use crate::{AppState, extract, extract::Ruma, request::RequestLayer};
 
 /// One registered route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +103,7 @@ impl Routes {
         let Ok(filter) = MethodFilter::try_from(method.clone()) else {
             return self;
         };
-        let limit = self.body_limit_bytes.unwrap_or(BODY_LIMIT_BYTES);
+        let limit = self.body_limit_bytes.unwrap_or(limits::BODY_BYTES);
         let route = on(filter, handler).layer(DefaultBodyLimit::max(limit));
         self.router = self.router.route(path, route);
         self.list.push(Route { method: method.to_string(), path: path.to_owned() });
@@ -140,25 +137,47 @@ impl Routes {
 /// All routes of the server.
 #[must_use]
 pub fn routes() -> Routes {
-    crate::client::routes(Routes::new())
+    crate::health::routes(crate::client::routes(Routes::new()))
+}
+
+/// The whole service: routes, what surrounds every request, and the core behind them.
+#[must_use]
+pub fn service(state: AppState, layer: RequestLayer) -> Router {
+    routes()
+        .into_router()
+        .layer(axum::middleware::from_fn_with_state(layer, crate::request::around))
+        .with_state(state)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::{body::Body, http::Request};
     use http::StatusCode;
-    use pli_core::{Clock, Rooms, accounts::Accounts};
+    use pli_core::{Clock, Random};
     use ruma::server_name;
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{Result, User};
+    use crate::{
+        Result, User,
+        assemble::{Parts, assemble},
+    };
 
     fn state() -> AppState {
-        let store = pli_store::Store::in_memory();
-        let name = server_name!("pli.example").to_owned();
-        let rooms = Rooms::for_tests(store.clone(), Clock::system(), name.clone()).unwrap();
-        AppState { accounts: Accounts::for_tests(store, Clock::system(), name).unwrap(), rooms }
+        let store = pli_core::Store::in_memory();
+        let key = pli_core::SigningKey::from_seed(&[7; 32], "1").unwrap();
+        assemble(Parts {
+            store,
+            clock: Clock::system(),
+            random: Random::seeded(1),
+            signing_key: Arc::new(key),
+            server_name: server_name!("pli.example").to_owned(),
+            base_url: "http://localhost:8008".into(),
+            config: Arc::default(),
+        })
+        .unwrap()
     }
 
     async fn call(router: Router<AppState>, method: &str, uri: &str, body: &str) -> (u16, String) {

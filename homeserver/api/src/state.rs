@@ -1,7 +1,31 @@
 //! What handlers may ask for: the core's small structs, each extracted on its own.
+//!
+//! A new struct of the core is one line in `app_state!` and one in [`crate::assemble`].
+
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{Rooms, accounts::Accounts};
+use pli_schema::config::Config;
+use ruma::OwnedServerName;
+use tokio_util::sync::CancellationToken;
+
+use crate::rate_limits::RateLimits;
+
+/// What the server is called and how it is set up, for endpoints that tell clients.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// The server's name.
+    pub server_name: OwnedServerName,
+    /// Where clients reach it, without a slash at the end.
+    pub base_url: Arc<str>,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+/// Tells that the server is about to stop: long polls answer at once then.
+#[derive(Clone, Debug, Default)]
+pub struct Stopping(pub CancellationToken);
 
 /// Declares [`AppState`]: one line per struct, each of which a handler takes as `State<Type>`.
 macro_rules! app_state {
@@ -26,8 +50,14 @@ macro_rules! app_state {
 app_state! {
     /// Accounts, devices, sessions.
     accounts: Accounts,
-    /// Rooms, their events, members, aliases.
+    /// Limits on the rate of requests.
+    rate_limits: RateLimits,
+    /// Rooms: timelines, state, members.
     rooms: Rooms,
+    /// The server's name and configuration.
+    server: ServerInfo,
+    /// Whether the server is about to stop.
+    stopping: Stopping,
 }
 
 impl std::fmt::Debug for AppState {

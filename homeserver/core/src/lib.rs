@@ -15,6 +15,7 @@ pub mod rooms;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use error::{Error, Result};
 pub use numbers::Numbers;
-pub use pli_store::StoreError;
+pub use pli_federation::keys::SigningKey;
+pub use pli_store::{Store, StoreError};
 pub use random::Random;
 pub use rooms::Rooms;

@@ -1,26 +1,122 @@
 //! `GET /_matrix/client/versions`
+//! `GET /_matrix/client/v3/capabilities`
+//! `GET /.well-known/matrix/client`
+//! `GET /.well-known/matrix/server`
+//! `GET /.well-known/matrix/support`
 //!
-//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-discovery>
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-discovery>,
+//! <https://spec.matrix.org/v1.19/client-server-api/#capabilities-negotiation>,
+//! <https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver>
 
-use ruma::api::client::discovery::get_supported_versions;
+use axum::{Json, extract::State};
+use http::Method;
+use pli_core::{Error as Core, calls::Jitsi};
+use ruma::api::client::discovery::{
+    discover_homeserver, discover_support, get_capabilities, get_supported_versions,
+};
+use serde_json::{Map, Value, json};
 
-use crate::{Anyone, Result, Routes, Ruma};
+use crate::{Anyone, Result, Routes, Ruma, UserOrGuest, state::ServerInfo};
 
 /// The versions of the specification that the server speaks, oldest first.
 const VERSIONS: [&str; 22] = [
     "r0.5.0", "r0.6.0", "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8",
-    "v1.9", "v1.10", "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17", "v1.18", "v1.19",
+    "v1.9", "v1.10", "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17", "v1.18",
+    "v1.19",
 ];
+
+/// Features beyond the specification that work here, by the names under which clients look for them.
+/// A name is added with the code that makes it true.
+const UNSTABLE_FEATURES: [&str; 0] = [];
+
+/// Room versions that can be created and joined.
+const ROOM_VERSIONS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
 
 async fn versions(
     _: Anyone,
     Ruma(_): Ruma<get_supported_versions::Request>,
 ) -> Result<Ruma<get_supported_versions::Response>> {
     let versions = VERSIONS.iter().map(|&version| version.to_owned()).collect();
-    Ok(Ruma(get_supported_versions::Response::new(versions)))
+    let mut response = get_supported_versions::Response::new(versions);
+    response.unstable_features =
+        UNSTABLE_FEATURES.iter().map(|&name| (name.to_owned(), true)).collect();
+    Ok(Ruma(response))
+}
+
+async fn capabilities(
+    State(server): State<ServerInfo>,
+    _: UserOrGuest,
+    Ruma(_): Ruma<get_capabilities::v3::Request>,
+) -> Json<Value> {
+    let available: Map<String, Value> =
+        ROOM_VERSIONS.iter().map(|&version| (version.to_owned(), json!("stable"))).collect();
+    // Written out in full, because some clients take an absent capability for a missing one.
+    Json(json!({ "capabilities": {
+        "m.change_password": { "enabled": true },
+        "m.room_versions": {
+            "default": server.config.rooms.default_version,
+            "available": available,
+        },
+        "m.set_displayname": { "enabled": true },
+        "m.set_avatar_url": { "enabled": true },
+        "m.3pid_changes": { "enabled": false },
+        "m.get_login_token": { "enabled": false },
+    }}))
+}
+
+async fn well_known_client(
+    State(server): State<ServerInfo>,
+    Ruma(_): Ruma<discover_homeserver::Request>,
+) -> Result<Json<Value>> {
+    let mut document = json!({ "m.homeserver": { "base_url": &*server.base_url } });
+    if let Some(domain) = &server.config.calls.jitsi_domain {
+        document["io.element.jitsi"] = json!(Jitsi::new(domain)?.well_known());
+    }
+    let foci: Vec<Value> = server
+        .config
+        .calls
+        .livekit_service_urls
+        .iter()
+        .map(|url| json!({ "type": "livekit", "livekit_service_url": url }))
+        .collect();
+    if !foci.is_empty() {
+        document["org.matrix.msc4143.rtc_foci"] = Value::Array(foci);
+    }
+    Ok(Json(document))
+}
+
+async fn well_known_server(State(server): State<ServerInfo>) -> Result<Json<Value>> {
+    let Some(address) = &server.config.well_known.server else {
+        return Err(Core::not_found("This server is reached under its own name").into());
+    };
+    Ok(Json(json!({ "m.server": address })))
+}
+
+async fn support(
+    State(server): State<ServerInfo>,
+    Ruma(_): Ruma<discover_support::Request>,
+) -> Result<Json<Value>> {
+    let support = &server.config.support;
+    let mut document = Map::new();
+    if support.email.is_some() || support.matrix_id.is_some() {
+        let mut contact = Map::from_iter([("role".to_owned(), json!("m.role.admin"))]);
+        contact.extend(support.email.iter().map(|it| ("email_address".to_owned(), json!(it))));
+        contact.extend(support.matrix_id.iter().map(|it| ("matrix_id".to_owned(), json!(it))));
+        document.insert("contacts".into(), json!([contact]));
+    }
+    document.extend(support.page.iter().map(|it| ("support_page".to_owned(), json!(it))));
+    if document.is_empty() {
+        return Err(Core::not_found("No contact is configured").into());
+    }
+    Ok(Json(Value::Object(document)))
 }
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.ruma(versions)
+    routes
+        .ruma(versions)
+        .ruma(capabilities)
+        .ruma(well_known_client)
+        .ruma(support)
+        .path(&Method::GET, "/.well-known/matrix/server", well_known_server)
 }

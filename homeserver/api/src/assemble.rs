@@ -1,0 +1,83 @@
+//! Builds the core's structs from what the process has: the one place where they are put together.
+
+use std::sync::Arc;
+
+use pli_core::{
+    Clock, Numbers, Random, Result, Rooms, SigningKey, Store,
+    accounts::{AccountSettings, Accounts},
+    rooms::{RoomSettings, RoomsParts},
+};
+use pli_schema::config::Config;
+use ruma::{OwnedServerName, RoomVersionId};
+
+use crate::{
+    AppState,
+    rate_limits::RateLimits,
+    state::{ServerInfo, Stopping},
+};
+
+/// What the process has.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// The random generator.
+    pub random: Random,
+    /// The key with which this server signs.
+    pub signing_key: Arc<SigningKey>,
+    /// The server's name.
+    pub server_name: OwnedServerName,
+    /// Where clients reach it, without a slash at the end.
+    pub base_url: String,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+/// Puts the core together.
+///
+/// # Errors
+/// Those of the core's structs, for settings out of their bounds.
+pub fn assemble(parts: Parts) -> Result<AppState> {
+    let config = &parts.config;
+    let numbers = Numbers::new(parts.store.clone());
+    let default_version = RoomVersionId::try_from(config.rooms.default_version.as_str())
+        .ok()
+        .filter(|version| version.rules().is_some())
+        .ok_or_else(|| pli_core::Error::invalid_param("rooms.default_version is not known"))?;
+    let rooms = Rooms::new(RoomsParts {
+        store: parts.store.clone(),
+        numbers,
+        clock: parts.clock.clone(),
+        random: parts.random.clone(),
+        signing_key: parts.signing_key.clone(),
+        server_name: parts.server_name.clone(),
+        settings: RoomSettings { default_version, ..RoomSettings::default() },
+    });
+    let account_settings = AccountSettings {
+        server_name: parts.server_name.clone(),
+        base_url: parts.base_url.clone(),
+        registration: config.registration.clone(),
+        passwords: config.passwords.clone(),
+        sessions: config.sessions.clone(),
+        profiles: config.profiles.clone(),
+    };
+    let accounts = Accounts::new(
+        parts.store.clone(),
+        parts.clock.clone(),
+        parts.random.clone(),
+        account_settings,
+    )?;
+    Ok(AppState {
+        accounts,
+        rate_limits: RateLimits::new(&config.rate_limits),
+        rooms,
+        server: ServerInfo {
+            server_name: parts.server_name.clone(),
+            base_url: parts.base_url.as_str().into(),
+            config: parts.config.clone(),
+        },
+        stopping: Stopping::default(),
+    })
+}

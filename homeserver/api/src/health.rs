@@ -1,0 +1,54 @@
+//! `GET /health/live`
+//! `GET /health/ready`
+//! `GET /metrics`
+//!
+//! For orchestrators and Prometheus; Pli's own, see `docs/admin-guide.md`.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Method, StatusCode};
+use metrics_exporter_prometheus::PrometheusHandle;
+use pli_core::Rooms;
+use serde_json::json;
+
+use crate::{Routes, state::Stopping};
+
+async fn live() -> Response {
+    Json(json!({ "status": "live" })).into_response()
+}
+
+/// Ready: the store can be read and the server is not about to stop.
+async fn ready(State(stopping): State<Stopping>, State(rooms): State<Rooms>) -> Response {
+    let store = rooms.store();
+    let problem = if stopping.0.is_cancelled() {
+        Some("stopping")
+    } else if store.get(&pli_schema::records::meta::FormatKey {}).await.is_err() {
+        Some("store")
+    } else {
+        None
+    };
+    match problem {
+        None => {
+            let position = store.position().0;
+            Json(json!({ "status": "ready", "position": position })).into_response()
+        }
+        Some(problem) => {
+            let body = Json(json!({ "status": "not ready", "problem": problem }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+/// The routes of this file, but for `/metrics`.
+pub fn routes(routes: Routes) -> Routes {
+    routes.path(&Method::GET, "/health/live", live).path(&Method::GET, "/health/ready", ready)
+}
+
+/// The router of the listener for metrics.
+pub fn metrics_router(handle: PrometheusHandle) -> Router {
+    Router::new().route("/metrics", get(move || std::future::ready(handle.render())))
+}

@@ -1,0 +1,236 @@
+//! Limits on the rate of requests, per user, or per address before login.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#rate-limiting>
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DefaultKeyedStateStore,
+};
+use http::Method;
+use parking_lot::RwLock;
+use pli_core::Error;
+use pli_schema::{
+    config::{RateLimit, RateLimitSettings},
+    limits,
+};
+use ruma::UserId;
+
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Logins, by address.
+    Login,
+    /// Registrations and requests for mails, by address.
+    Register,
+    /// Messages and state events.
+    Message,
+    /// Joins, invites, room creation.
+    Membership,
+    /// Media.
+    Media,
+    /// Everything else.
+    Other,
+}
+
+impl Class {
+    /// The class of a route.
+    #[must_use]
+    pub fn of(method: &Method, path_template: &str) -> Self {
+        let has = |part: &str| path_template.contains(part);
+        let ends = |part: &str| path_template.ends_with(part);
+        if ends("/login") || ends("/refresh") || ends("/login/get_token") {
+            return if method == Method::GET { Self::Other } else { Self::Login };
+        }
+        if ends("/register") || ends("/requestToken") || ends("/submit_token") || has("/register/")
+        {
+            return Self::Register;
+        }
+        if has("/media/") {
+            return Self::Media;
+        }
+        if method == Method::GET {
+            return Self::Other;
+        }
+        const MEMBERSHIP: [&str; 9] = [
+            "/join",
+            "/invite",
+            "/createRoom",
+            "/knock/{room_id_or_alias}",
+            "/kick",
+            "/ban",
+            "/unban",
+            "/join/{room_id_or_alias}",
+            "/upgrade",
+        ];
+        if MEMBERSHIP.iter().any(|end| ends(end)) {
+            return Self::Membership;
+        }
+        if has("/rooms/{room_id}/send/") || has("/rooms/{room_id}/state/") || has("/redact/") {
+            return Self::Message;
+        }
+        Self::Other
+    }
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    User(Box<str>),
+    Address(IpAddr),
+}
+
+type Limiter = RateLimiter<Key, DefaultKeyedStateStore<Key>, DefaultClock>;
+
+struct Limiters {
+    login: Limiter,
+    register: Limiter,
+    message: Limiter,
+    membership: Limiter,
+    media: Limiter,
+    other: Limiter,
+}
+
+/// The limits. Clones share the counts.
+#[derive(Clone)]
+pub struct RateLimits {
+    limiters: Arc<RwLock<Option<Arc<Limiters>>>>,
+    checks: Arc<AtomicU32>,
+    clock: DefaultClock,
+}
+
+impl RateLimits {
+    /// The limits of a configuration.
+    #[must_use]
+    pub fn new(settings: &RateLimitSettings) -> Self {
+        Self {
+            limiters: Arc::new(RwLock::new(limiters(settings))),
+            checks: Arc::default(),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Takes new settings; counts begin anew.
+    pub fn reload(&self, settings: &RateLimitSettings) {
+        *self.limiters.write() = limiters(settings);
+    }
+
+    /// Counts a request of a user.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`].
+    pub fn check_user(&self, class: Class, user_id: &UserId) -> Result<(), Error> {
+        self.check(class, &Key::User(user_id.as_str().into()))
+    }
+
+    /// Counts a request from an address.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`].
+    pub fn check_address(&self, class: Class, address: IpAddr) -> Result<(), Error> {
+        self.check(class, &Key::Address(address.to_canonical()))
+    }
+
+    fn check(&self, class: Class, key: &Key) -> Result<(), Error> {
+        let Some(limiters) = self.limiters.read().clone() else { return Ok(()) };
+        let limiter = match class {
+            Class::Login => &limiters.login,
+            Class::Register => &limiters.register,
+            Class::Message => &limiters.message,
+            Class::Membership => &limiters.membership,
+            Class::Media => &limiters.media,
+            Class::Other => &limiters.other,
+        };
+        // Who has been quiet long enough to have the whole burst again needs no memory.
+        let turn = self.checks.fetch_add(1, Ordering::Relaxed);
+        if turn % 10_000 == 9_999 || limiter.len() > limits::RATE_LIMIT_KEYS {
+            limiter.retain_recent();
+        }
+        limiter.check_key(key).map_err(|not_until| {
+            let wait: Duration = not_until.wait_time_from(self.clock.now());
+            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            Error::LimitExceeded { retry_after_ms }
+        })
+    }
+}
+
+fn limiters(settings: &RateLimitSettings) -> Option<Arc<Limiters>> {
+    settings.enabled.then(|| {
+        Arc::new(Limiters {
+            login: limiter(settings.login),
+            register: limiter(settings.register),
+            message: limiter(settings.message),
+            membership: limiter(settings.membership),
+            media: limiter(settings.media),
+            other: limiter(settings.other),
+        })
+    })
+}
+
+fn limiter(rate: RateLimit) -> Limiter {
+    let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    let quota =
+        Quota::per_minute(at_least_one(rate.per_minute)).allow_burst(at_least_one(rate.burst));
+    RateLimiter::keyed(quota)
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_the_next_must_wait() {
+        let settings = RateLimitSettings {
+            message: RateLimit { burst: 3, per_minute: 60 },
+            ..RateLimitSettings::default()
+        };
+        let limits = RateLimits::new(&settings);
+        let (a, b) = (user_id!("@a:x"), user_id!("@b:x"));
+        for _ in 0..3 {
+            limits.check_user(Class::Message, a).unwrap();
+        }
+        let Err(Error::LimitExceeded { retry_after_ms }) = limits.check_user(Class::Message, a)
+        else {
+            panic!("the fourth passed");
+        };
+        assert!((1..=1_000).contains(&retry_after_ms), "{retry_after_ms}");
+        limits.check_user(Class::Message, b).unwrap();
+        limits.check_user(Class::Other, a).unwrap();
+        limits.reload(&RateLimitSettings { enabled: false, ..settings });
+        for _ in 0..1_000 {
+            limits.check_user(Class::Message, a).unwrap();
+        }
+    }
+
+    #[test]
+    fn routes_have_their_classes() {
+        for (method, path, class) in [
+            (Method::POST, "/_matrix/client/v3/login", Class::Login),
+            (Method::GET, "/_matrix/client/v3/login", Class::Other),
+            (Method::POST, "/_matrix/client/v3/register/email/requestToken", Class::Register),
+            (
+                Method::PUT,
+                "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}",
+                Class::Message,
+            ),
+            (Method::POST, "/_matrix/client/v3/rooms/{room_id}/join", Class::Membership),
+            (Method::POST, "/_matrix/client/v3/join/{room_id_or_alias}", Class::Membership),
+            (Method::GET, "/_matrix/client/v1/media/download/{s}/{m}", Class::Media),
+            (Method::GET, "/_matrix/client/v3/sync", Class::Other),
+        ] {
+            assert_eq!(Class::of(&method, path), class, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Bodies with a clock: those that come must come fast enough; those that go keep their request under
+//! way.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use pli_schema::limits;
+use tokio::time::{Instant, Sleep};
+
+use super::io::RequestGuard;
+
+/// The body did not come fast enough.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the body took too long")]
+pub struct TooSlow;
+
+/// A request's body that must arrive within a time that grows with what has arrived.
+pub(super) struct TimedBody {
+    inner: Incoming,
+    started: Option<Instant>,
+    allowed: Duration,
+    received_bytes: u64,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl TimedBody {
+    pub(super) fn new(inner: Incoming, allowed: Duration) -> Self {
+        Self {
+            inner,
+            started: None,
+            allowed,
+            received_bytes: 0,
+            deadline: Box::pin(tokio::time::sleep(allowed)),
+        }
+    }
+
+    fn set_deadline(&mut self) {
+        let earned = self.received_bytes / limits::BODY_BYTES_PER_EXTRA_SECOND;
+        let started = *self.started.get_or_insert_with(Instant::now);
+        let deadline = started + self.allowed + Duration::from_secs(earned);
+        self.deadline.as_mut().reset(deadline);
+    }
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let this = &mut *self;
+        if this.started.is_none() {
+            this.set_deadline();
+        }
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.received_bytes += u64::try_from(length).unwrap_or(u64::MAX);
+                this.set_deadline();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
+                Poll::Ready(Some(Err(TooSlow.into())))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer's body that holds its request under way until it is written or dropped.
+pub(super) struct Guarded {
+    inner: axum::body::Body,
+    _guard: RequestGuard,
+}
+
+impl Guarded {
+    pub(super) const fn new(inner: axum::body::Body, guard: RequestGuard) -> Self {
+        Self { inner, _guard: guard }
+    }
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

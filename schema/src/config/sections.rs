@@ -1,0 +1,193 @@
+//! The sections and keys. The comments are the documentation that administrators read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings;
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Once it is on disk and survives a power loss.
+    #[default]
+    Sync,
+    /// Once it is handed to the operating system: it survives a crash of the process only.
+    Relaxed,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A rate: so many at once, then so many per minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests at once.
+    pub burst: u32,
+    /// Requests per minute after that.
+    pub per_minute: u32,
+}
+
+/// Addresses and ports: a list, or one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Addresses(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "an address or a list of addresses")]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(one) => one.split(',').map(|part| part.trim().to_owned()).collect(),
+            OneOrMany::Many(many) => many,
+        }))
+    }
+}
+
+const fn rate(burst: u32, per_minute: u32) -> RateLimit {
+    RateLimit { burst, per_minute }
+}
+
+settings! {
+    /// What the server is and where it listens.
+    pub struct ServerSettings {
+        /// The name in user and room ids. It can never change once the data directory exists.
+        pub server_name: String = "localhost:8008".into();
+        /// The directory of everything the server keeps. It is created with mode 0700.
+        pub data_dir: String = "./pli-data".into();
+        /// Addresses and ports on which clients are served.
+        pub listen: Addresses = Addresses(vec!["127.0.0.1:8008".into()]);
+        /// Where clients reach the server, such as `https://matrix.example.org`, for well-known and
+        /// links in mails. Without it, `http://` and the first listening address.
+        pub public_base_url: Option<String> = None;
+        /// Addresses of reverse proxies whose `X-Forwarded-For` is believed.
+        pub trusted_proxies: Vec<String> = Vec::new();
+        /// Language of what the server prints, `fr` or `en`; without it, that of the locale.
+        pub language: Option<String> = None;
+    }
+
+    /// TLS of the client listener. Without it the listener speaks plain HTTP, for a reverse proxy or
+    /// the same machine.
+    pub struct TlsSettings {
+        /// PEM file of the certificate and its chain. (reload)
+        pub certificate_file: Option<String> = None;
+        /// PEM file of the private key: PKCS#8, EC or RSA. (reload)
+        pub private_key_file: Option<String> = None;
+    }
+
+    /// The store.
+    pub struct StorageSettings {
+        /// `sync`: a write is acknowledged once it is on disk. `relaxed`: once the operating system has
+        /// it, which a power loss can undo; for benchmarks and tests.
+        pub durability: Durability = Durability::Sync;
+        /// Memory for cached pages, in MiB. The process needs about a third more.
+        pub cache_mib: u64 = 256;
+    }
+
+    /// Connections and their time limits.
+    pub struct ConnectionSettings {
+        /// Connections at once; more wait until one closes.
+        pub maximum: u32 = 20_000;
+        /// Connections at once from one address (an IPv6 /64 counts as one); more are closed. 0 is no
+        /// limit.
+        pub maximum_per_address: u32 = 0;
+        /// Time for the headers of a request, and for the TLS handshake, in milliseconds.
+        pub header_timeout_ms: u64 = 10_000;
+        /// Time for the body of a request, in milliseconds; large uploads get one second more per
+        /// 16 KiB.
+        pub body_timeout_ms: u64 = 30_000;
+        /// Time that an unused connection is kept open, in milliseconds.
+        pub idle_timeout_ms: u64 = 75_000;
+        /// Time that requests under way have when the server is stopped, in milliseconds.
+        pub drain_timeout_ms: u64 = 8_000;
+    }
+
+    /// Limits on the rate of requests: `{ burst, per_minute }`, per user, or per address before login.
+    pub struct RateLimitSettings {
+        /// The limits hold. Off only in test deployments.
+        pub enabled: bool = true;
+        /// Logins. (reload)
+        pub login: RateLimit = rate(10, 20);
+        /// Registrations and requests for mails. (reload)
+        pub register: RateLimit = rate(10, 20);
+        /// Messages and state events. (reload)
+        pub message: RateLimit = rate(100, 600);
+        /// Joins, invites, room creation. (reload)
+        pub membership: RateLimit = rate(50, 120);
+        /// Media uploads and downloads. (reload)
+        pub media: RateLimit = rate(200, 1_200);
+        /// Everything else, sync included. (reload)
+        pub other: RateLimit = rate(500, 6_000);
+    }
+
+    /// Rooms.
+    pub struct RoomSettings {
+        /// The version of new rooms, `1` to `12`. Some older clients cannot join rooms of version 12.
+        pub default_version: String = "12".into();
+        /// The server accepts room creation from everyone; else from admins only.
+        pub creation_open: bool = true;
+    }
+
+    /// Presence: who is online.
+    pub struct PresenceSettings {
+        /// Presence is kept and shared.
+        pub enabled: bool = false;
+    }
+
+    /// Push notifications.
+    pub struct PushSettings {
+        /// Gateways on private and loopback addresses are allowed. For test deployments.
+        pub allow_private_addresses: bool = false;
+    }
+
+    /// Audio and video conferences.
+    pub struct CallSettings {
+        /// The Jitsi server that clients use for conferences, such as `meet.example.org`. Without it
+        /// clients are told of none.
+        pub jitsi_domain: Option<String> = None;
+        /// Addresses of LiveKit authorization services for Element Call (`rtc_foci`).
+        pub livekit_service_urls: Vec<String> = Vec::new();
+    }
+
+    /// What `/.well-known/matrix/server` says.
+    pub struct WellKnownSettings {
+        /// `host:port` where other servers reach this one. Without it that document is absent.
+        pub server: Option<String> = None;
+    }
+
+    /// Whom people may ask: `/.well-known/matrix/support`.
+    pub struct SupportSettings {
+        /// E-mail address of the administrators.
+        pub email: Option<String> = None;
+        /// Matrix id of the administrators.
+        pub matrix_id: Option<String> = None;
+        /// Page with help.
+        pub page: Option<String> = None;
+    }
+
+    /// Metrics for Prometheus.
+    pub struct MetricsSettings {
+        /// Address and port of a listener for `/metrics`. Without it there are no metrics.
+        pub listen: Option<String> = None;
+    }
+
+    /// The log, on standard error.
+    pub struct LogSettings {
+        /// What is logged, as in `info,pli_store=debug`. (reload)
+        pub filter: String = "info".into();
+        /// `text` or `json`.
+        pub format: LogFormat = LogFormat::Text;
+    }
+}
