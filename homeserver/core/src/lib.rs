@@ -8,9 +8,11 @@ pub mod accounts;
 pub mod calls;
 pub mod clock;
 pub mod error;
+pub mod filters;
 pub mod numbers;
 pub mod random;
 pub mod rooms;
+pub mod token;
 
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use error::{Error, Result};
