@@ -19,6 +19,7 @@ mod lanes;
 mod lookup;
 mod members;
 mod membership;
+mod own_memberships;
 mod profiles;
 mod relations;
 mod room;
@@ -30,6 +31,7 @@ mod stored_event;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timeline;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ pub use self::{
     room::Room,
     send::NewState,
     stored_event::StoredEvent,
+    upgrade::Upgrade,
 };
 use crate::{Clock, Error, Numbers, Random, Result};
 

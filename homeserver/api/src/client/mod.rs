@@ -63,4 +63,5 @@ endpoints! {
     register,
     session,
     state_send,
+    upgrade,
 }

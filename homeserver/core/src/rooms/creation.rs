@@ -158,12 +158,7 @@ impl Rooms {
 
     /// Makes the events of a new room within a transaction.
     pub(super) async fn stage_new_room(&self, tx: &Tx, new: &NewRoom) -> Result<(Room, Staged)> {
-        let id = OwnedRoomId::try_from(format!(
-            "!{}:{}",
-            self.parts.random.letters(18),
-            self.server_name()
-        ))
-        .map_err(|_| Error::bug("a made-up room id is malformed"))?;
+        let id = self.new_room_id()?;
         let mut staging = Staging::new_room(self, tx, id, new.version.clone()).await?;
         for draft in &new.events {
             staging.append(draft, None).await.map_err(invalid_state)?;
@@ -176,6 +171,12 @@ impl Rooms {
             tx.put(&PublicRoomKey { room: room.number }, &())?;
         }
         Ok((room, staging.close()?))
+    }
+
+    /// A room id as before version 12.
+    pub(super) fn new_room_id(&self) -> Result<OwnedRoomId> {
+        let id = format!("!{}:{}", self.parts.random.letters(18), self.server_name());
+        OwnedRoomId::try_from(id).map_err(|_| Error::bug("a made-up room id is malformed"))
     }
 
     /// An alias of this server.
@@ -213,7 +214,7 @@ pub(super) async fn put_alias(
 }
 
 /// What the rules refuse while a room is created is the fault of the request.
-fn invalid_state(error: Error) -> Error {
+pub(super) fn invalid_state(error: Error) -> Error {
     match error {
         Error::Forbidden(text) | Error::BadJson(text) | Error::NotFound(text) => {
             Error::InvalidRoomState(text)
