@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod clock;
+pub mod encryption;
 pub mod error;
 pub mod filters;
 pub mod numbers;
