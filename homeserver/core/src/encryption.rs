@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::{
     cross_signing::CrossSigningUpload,
-    device_lists::{DeviceListUpdates, device_list_changed, sharing_changed},
+    device_lists::{DeviceListUpdates, device_list_changed},
     one_time_keys::{ClaimedKeys, KeyClaims},
     query::QueriedKeys,
     removal::remove_device,

@@ -1,6 +1,6 @@
 //! Whose devices changed, for whom. Everything is in the store, so that the answer is exact after a
 //! restart: a stream of users whose keys changed (one row per user), a stream of joins and leaves, and
-//! the rooms of each user.
+//! the rooms of each user. (`rooms` writes the stream of joins and leaves where it writes memberships.)
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user>
 
@@ -63,17 +63,6 @@ pub async fn device_list_changed(tx: &Tx, user_id: &UserId) -> Result<()> {
         }
     }
     tx.wake(Topic::User(user_id));
-    Ok(())
-}
-
-/// Notes in a transaction that a user is joined to a room from now on, or is not any more. To be called
-/// where memberships are written, for each change from or to `join`.
-///
-/// # Errors
-/// Those of the store.
-pub fn sharing_changed(tx: &Tx, room: RoomNumber, user_id: &UserId, joined: bool) -> Result<()> {
-    let key = SharingChangeKey { at: Stamp::Commit, room, user_id: user_id.to_owned() };
-    tx.put(&key, &joined)?;
     Ok(())
 }
 

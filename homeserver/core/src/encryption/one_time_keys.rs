@@ -13,7 +13,7 @@ use pli_schema::{
 };
 use pli_store::{Scan, Tx};
 use ruma::{
-    OneTimeKeyAlgorithm, OneTimeKeyName, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId,
+    OneTimeKeyAlgorithm, OneTimeKeyId, OneTimeKeyName, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId,
     encryption::OneTimeKey, serde::Raw,
 };
 use sha2::{Digest, Sha256};
@@ -97,7 +97,7 @@ impl Encryption {
 fn key_id(algorithm: &str, name: &str) -> Result<OwnedOneTimeKeyId> {
     let malformed = || Error::bug("a stored one-time key has a malformed id");
     let name: &OneTimeKeyName = name.try_into().map_err(|_| malformed())?;
-    Ok(OwnedOneTimeKeyId::from_parts(algorithm.into(), name))
+    Ok(OneTimeKeyId::from_parts(algorithm.into(), name))
 }
 
 async fn take_key(tx: &Tx, device: &Device, algorithm: &str) -> Result<Taken> {
