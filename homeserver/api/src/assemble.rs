@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pli_core::{
     Clock, Numbers, Random, Result, Rooms, SigningKey, Store,
     accounts::{AccountSettings, Accounts},
+    encryption::Encryption,
     rooms::{RoomSettings, RoomsParts},
 };
 use pli_schema::config::Config;
@@ -69,8 +70,14 @@ pub fn assemble(parts: Parts) -> Result<AppState> {
         parts.random.clone(),
         account_settings,
     )?;
+    let encryption = Encryption::new(
+        parts.store.clone(),
+        parts.clock.clone(),
+        parts.server_name.clone(),
+    );
     Ok(AppState {
         accounts,
+        encryption,
         rate_limits: RateLimits::new(&config.rate_limits),
         rooms,
         server: ServerInfo {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use pli_core::{Rooms, accounts::Accounts};
+use pli_core::{Rooms, accounts::Accounts, encryption::Encryption};
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,8 @@ macro_rules! app_state {
 app_state! {
     /// Accounts, devices, sessions.
     accounts: Accounts,
+    /// Keys, to-device messages, device lists, backups.
+    encryption: Encryption,
     /// Limits on the rate of requests.
     rate_limits: RateLimits,
     /// Rooms: timelines, state, members.

@@ -1,0 +1,103 @@
+//! `POST /_matrix/client/v3/keys/upload`
+//! `POST /_matrix/client/v3/keys/query`
+//! `POST /_matrix/client/v3/keys/claim`
+//! `POST /_matrix/client/v3/keys/signatures/upload`
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-management-api>
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use pli_core::encryption::{Encryption, KeyUpload, SignatureFailures};
+use ruma::api::client::keys::{
+    claim_keys, get_keys, upload_keys,
+    upload_signatures::{self, v3::Failure},
+};
+
+use crate::{Result, Routes, Ruma, UserOrGuest};
+
+/// Largest upload of keys and signatures.
+const UPLOAD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+
+async fn upload(
+    State(encryption): State<Encryption>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<upload_keys::v3::Request>,
+) -> Result<Ruma<upload_keys::v3::Response>> {
+    let upload = KeyUpload {
+        device_keys: request.device_keys,
+        one_time_keys: request.one_time_keys,
+        fallback_keys: request.fallback_keys,
+    };
+    let counts = encryption.upload_keys(user.user_id(), user.device_id(), &upload).await?;
+    let counts = counts.into_iter().map(|(name, count)| (name, count.into())).collect();
+    Ok(Ruma(upload_keys::v3::Response::new(counts)))
+}
+
+async fn query(
+    State(encryption): State<Encryption>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<get_keys::v3::Request>,
+) -> Result<Ruma<get_keys::v3::Response>> {
+    let found = encryption.query_keys(user.user_id(), &request.device_keys).await?;
+    let mut response = get_keys::v3::Response::new();
+    response.device_keys = found.device_keys;
+    response.master_keys = found.master_keys;
+    response.self_signing_keys = found.self_signing_keys;
+    response.user_signing_keys = found.user_signing_keys;
+    Ok(Ruma(response))
+}
+
+async fn claim(
+    State(encryption): State<Encryption>,
+    _: UserOrGuest,
+    Ruma(request): Ruma<claim_keys::v3::Request>,
+) -> Result<Ruma<claim_keys::v3::Response>> {
+    let keys = encryption.claim_keys(&request.one_time_keys).await?;
+    Ok(Ruma(claim_keys::v3::Response::new(keys)))
+}
+
+async fn signatures(
+    State(encryption): State<Encryption>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<upload_signatures::v3::Request>,
+) -> Result<Ruma<upload_signatures::v3::Response>> {
+    let mut signed = BTreeMap::new();
+    for (owner, keys) in request.signed_keys {
+        let keys = keys.iter().map(|(id, json)| (id.to_owned(), json.to_owned())).collect();
+        signed.insert(owner, keys);
+    }
+    let failures = encryption.upload_signatures(user.user_id(), &signed).await?;
+    let mut response = upload_signatures::v3::Response::new();
+    response.failures = as_ruma(failures)?;
+    Ok(Ruma(response))
+}
+
+/// The failures in ruma's type, which can be made from JSON only.
+fn as_ruma(
+    failures: SignatureFailures,
+) -> Result<BTreeMap<ruma::OwnedUserId, BTreeMap<String, Failure>>> {
+    let mut out = BTreeMap::new();
+    for (owner, keys) in failures {
+        let mut by_key = BTreeMap::new();
+        for (key_id, failure) in keys {
+            let json = serde_json::json!({ "errcode": failure.errcode, "error": failure.error });
+            let failure = serde_json::from_value(json)
+                .map_err(|error| pli_core::Error::bug(format!("failure: {error}")))?;
+            by_key.insert(key_id, failure);
+        }
+        out.insert(owner, by_key);
+    }
+    Ok(out)
+}
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .body_limit(UPLOAD_LIMIT_BYTES)
+        .ruma(upload)
+        .ruma(query)
+        .ruma(claim)
+        .body_limit(UPLOAD_LIMIT_BYTES)
+        .ruma(signatures)
+}
