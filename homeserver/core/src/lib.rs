@@ -16,6 +16,7 @@ pub mod rooms;
 pub mod token;
 
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
+pub use encryption::Encryption;
 pub use error::{Error, Result};
 pub use numbers::Numbers;
 pub use pli_federation::keys::SigningKey;

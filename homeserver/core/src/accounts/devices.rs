@@ -10,7 +10,7 @@ use pli_store::{Scan, Tx};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, Authenticated, tokens::end_tokens};
-use crate::{Error, Result};
+use crate::{Error, Result, encryption};
 
 /// Longest name of a device, in characters.
 const DISPLAY_NAME_MAX: usize = 256;
@@ -141,6 +141,7 @@ pub(super) async fn delete_device(
         return Ok(Vec::new());
     }
     let ended = end_tokens(tx, user_id, device_id, |_| true).await?;
+    encryption::remove_device(tx, user_id, device_id).await?;
     tx.delete(&key);
     tx.wake(Topic::Device(key.user_id, key.device_id));
     Ok(ended)
