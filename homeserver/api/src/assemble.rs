@@ -70,11 +70,8 @@ pub fn assemble(parts: Parts) -> Result<AppState> {
         parts.random.clone(),
         account_settings,
     )?;
-    let encryption = Encryption::new(
-        parts.store.clone(),
-        parts.clock.clone(),
-        parts.server_name.clone(),
-    );
+    let encryption =
+        Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
     Ok(AppState {
         accounts,
         encryption,

@@ -93,7 +93,8 @@ fn check(description: &BackupDescription) -> Result<()> {
     if !description.auth_data.get().trim_start().starts_with('{') {
         return Err(Error::bad_json("`auth_data` must be an object"));
     }
-    if description.auth_data.get().len() > AUTH_DATA_MAX_BYTES || description.algorithm.len() > 255 {
+    if description.auth_data.get().len() > AUTH_DATA_MAX_BYTES || description.algorithm.len() > 255
+    {
         return Err(Error::too_large("The description of the backup is too large"));
     }
     Ok(())

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use super::{
     Encryption,
     backup::{
-        BackedUpKey, BackedUpKeys, BackupState, current, parse_version, unknown_version, version_key,
+        BackedUpKey, BackedUpKeys, BackupState, current, parse_version, unknown_version,
+        version_key,
     },
 };
 use crate::{Error, Result};
@@ -178,9 +179,7 @@ async fn current_backup(tx: &Tx, place: &BackupVersionKey) -> Result<BackupVersi
         Some(version) if version == place.version => {
             tx.get(place).await?.ok_or_else(unknown_version)
         }
-        Some(version) => {
-            Err(Error::WrongRoomKeysVersion { current_version: version.to_string() })
-        }
+        Some(version) => Err(Error::WrongRoomKeysVersion { current_version: version.to_string() }),
         None => Err(unknown_version()),
     }
 }

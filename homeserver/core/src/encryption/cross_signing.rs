@@ -84,14 +84,17 @@ impl Encryption {
                     .find(|key| key.usage == CrossSigningUsage::Master)
                     .map(|key| key.public_key.clone())
                     .or(stored_master.map(|record| record.public_key));
-                let master = master.ok_or_else(|| Error::missing_param("There is no master key"))?;
+                let master =
+                    master.ok_or_else(|| Error::missing_param("There is no master key"))?;
                 let mut changed = false;
                 for key in keys {
                     let place = key_of(user, key.usage);
                     let before = tx.get(&place).await?;
                     let new = before.as_ref().is_none_or(|b| b.json != key.json.canonical);
                     if new && had_master && !authenticated {
-                        return Err(Error::forbidden("Authentication is needed to change the keys"));
+                        return Err(Error::forbidden(
+                            "Authentication is needed to change the keys",
+                        ));
                     }
                     if let Some(before) = before.filter(|b| b.public_key != key.public_key) {
                         forget_signatures(&tx, user, &before.public_key).await?;
@@ -212,7 +215,8 @@ fn check_key(
     if !json.strings("usage")?.contains(&name) {
         return Err(Error::invalid_param(format!("`usage` of the {name} key has no `{name}`")));
     }
-    let wrong = || Error::invalid_param(format!("`keys` of the {name} key must be one ed25519 key"));
+    let wrong =
+        || Error::invalid_param(format!("`keys` of the {name} key must be one ed25519 key"));
     let keys = json.keys()?;
     let mut keys = keys.iter();
     let (Some((key_id, public_key)), None) = (keys.next(), keys.next()) else {

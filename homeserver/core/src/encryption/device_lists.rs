@@ -93,8 +93,10 @@ impl Encryption {
         if changes.is_empty() && sharing.is_empty() && signed.is_empty() {
             return Ok(DeviceListUpdates::default());
         }
-        let observed = Observed { encryption: self, user_id, since, mine: self.joined(user_id).await? };
-        let mut changed: BTreeSet<OwnedUserId> = signed.into_iter().map(|row| row.key.user_id).collect();
+        let observed =
+            Observed { encryption: self, user_id, since, mine: self.joined(user_id).await? };
+        let mut changed: BTreeSet<OwnedUserId> =
+            signed.into_iter().map(|row| row.key.user_id).collect();
         for row in changes {
             if row.key.user_id == user_id || observed.shares(&row.key.user_id).await?.is_some() {
                 changed.insert(row.key.user_id);
@@ -149,8 +151,11 @@ impl Observed<'_> {
         changed: &mut BTreeSet<OwnedUserId>,
     ) -> Result<BTreeSet<OwnedUserId>> {
         let mut candidates = BTreeSet::new();
-        let own_moves: BTreeSet<RoomNumber> =
-            rows.iter().filter(|row| row.key.user_id == self.user_id).map(|row| row.key.room).collect();
+        let own_moves: BTreeSet<RoomNumber> = rows
+            .iter()
+            .filter(|row| row.key.user_id == self.user_id)
+            .map(|row| row.key.room)
+            .collect();
         for &room in &own_moves {
             candidates.extend(self.encryption.joined_members(room).await?);
         }

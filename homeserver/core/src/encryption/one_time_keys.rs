@@ -13,8 +13,8 @@ use pli_schema::{
 };
 use pli_store::{Scan, Tx};
 use ruma::{
-    OneTimeKeyAlgorithm, OneTimeKeyId, OneTimeKeyName, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId,
-    encryption::OneTimeKey, serde::Raw,
+    OneTimeKeyAlgorithm, OneTimeKeyId, OneTimeKeyName, OwnedDeviceId, OwnedOneTimeKeyId,
+    OwnedUserId, encryption::OneTimeKey, serde::Raw,
 };
 use sha2::{Digest, Sha256};
 
@@ -151,7 +151,8 @@ pub(super) async fn put(
             }
             if !place.claimed {
                 let (algorithm, id) = (&key.algorithm, &key.key_id);
-                let text = format!("One-time key {algorithm}:{id} is here already, with other content");
+                let text =
+                    format!("One-time key {algorithm}:{id} is here already, with other content");
                 return Err(Error::invalid_param(text));
             }
         }

@@ -61,7 +61,9 @@ impl Encryption {
         let mut failures = SignatureFailures::new();
         for (owner, keys) in signed {
             for (key_id, json) in keys {
-                if let Err(failure) = self.upload_signatures_of(user_id, owner, key_id, json).await? {
+                if let Err(failure) =
+                    self.upload_signatures_of(user_id, owner, key_id, json).await?
+                {
                     failures.entry(owner.clone()).or_default().insert(key_id.clone(), failure);
                 }
             }
@@ -101,7 +103,8 @@ impl Encryption {
                 let outcome = sign_other(&tx, signer, owner, key_id, signed).await?;
                 if let Ok(true) = outcome {
                     let observer = signer.clone();
-                    let key = SignatureChangeKey { observer, at: Stamp::Commit, user_id: owner.clone() };
+                    let key =
+                        SignatureChangeKey { observer, at: Stamp::Commit, user_id: owner.clone() };
                     tx.put(&key, &())?;
                     tx.wake(Topic::User(signer.clone()));
                 }
@@ -114,7 +117,12 @@ impl Encryption {
 /// Whether something was added, or why not.
 type Added = Result<Result<bool, SignatureFailure>>;
 
-async fn sign_own_device(tx: &Tx, user: &OwnedUserId, device_id: &str, signed: &SignedJson) -> Added {
+async fn sign_own_device(
+    tx: &Tx,
+    user: &OwnedUserId,
+    device_id: &str,
+    signed: &SignedJson,
+) -> Added {
     let key = DeviceKeysKey { user_id: user.clone(), device_id: device_id.into() };
     let Some(record) = tx.get(&key).await? else {
         return Ok(Err(failure("M_NOT_FOUND", "The device is not known here")));
@@ -131,7 +139,10 @@ async fn sign_own_device(tx: &Tx, user: &OwnedUserId, device_id: &str, signed: &
     for key_id in signed.signatures.get(user).into_iter().flat_map(BTreeMap::keys) {
         // The device's own signature comes along, as it was downloaded.
         if *key_id != own_key_id {
-            candidates.push((key_id.clone(), (*key_id == format!("ed25519:{public_key}")).then(|| public_key.clone())));
+            candidates.push((
+                key_id.clone(),
+                (*key_id == format!("ed25519:{public_key}")).then(|| public_key.clone()),
+            ));
         }
     }
     add(tx, user, user, device_id, (signed, candidates)).await
@@ -164,8 +175,9 @@ async fn sign_other(
     };
     let mine = format!("ed25519:{public_key}");
     let keys = signed.signatures.get(signer).into_iter().flat_map(BTreeMap::keys);
-    let candidates =
-        keys.map(|key_id| (key_id.clone(), (*key_id == mine).then(|| public_key.clone()))).collect();
+    let candidates = keys
+        .map(|key_id| (key_id.clone(), (*key_id == mine).then(|| public_key.clone())))
+        .collect();
     add(tx, signer, owner, key_id, (signed, candidates)).await
 }
 

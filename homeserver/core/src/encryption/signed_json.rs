@@ -71,7 +71,8 @@ impl SignedJson {
     /// # Errors
     /// [`Error::BadJson`] if it is not one.
     pub(super) fn keys(&self) -> Result<BTreeMap<&str, &str>> {
-        string_map(self.object.get("keys")).ok_or_else(|| Error::bad_json("`keys` must be a map of strings"))
+        string_map(self.object.get("keys"))
+            .ok_or_else(|| Error::bad_json("`keys` must be a map of strings"))
     }
 
     /// The list of strings under `field`.
@@ -116,7 +117,8 @@ pub(super) fn verifies(canonical: &str, public_key: &str, signature: &str) -> bo
 
 /// Whether a text is an unpadded base64 public key of 32 bytes.
 pub(super) fn is_public_key(text: &str) -> bool {
-    !text.contains('=') && Base64::<Standard>::parse(text).is_ok_and(|key| key.as_bytes().len() == 32)
+    !text.contains('=')
+        && Base64::<Standard>::parse(text).is_ok_and(|key| key.as_bytes().len() == 32)
 }
 
 fn string_map(value: Option<&CanonicalJsonValue>) -> Option<BTreeMap<&str, &str>> {

@@ -90,8 +90,7 @@ impl World {
     /// A restart: nothing of the memory survives.
     pub(super) fn restart(&mut self) {
         let clock = Clock::Test(TestClock::new(2_000_000));
-        self.encryption =
-            Encryption::new(self.store.clone(), clock, server_name!("x").to_owned());
+        self.encryption = Encryption::new(self.store.clone(), clock, server_name!("x").to_owned());
     }
 
     pub(super) async fn upload(&self, device: &Device, upload: KeyUpload) -> Result<u32> {

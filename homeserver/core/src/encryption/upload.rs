@@ -9,8 +9,8 @@ use pli_schema::{
     records::{
         accounts::DeviceKey,
         encryption::{
-            CrossSigningKeyKey, CrossSigningUsage, DeviceKeysKey, DeviceKeysRecord, KeySignatureKey,
-            KeyStockKey,
+            CrossSigningKeyKey, CrossSigningUsage, DeviceKeysKey, DeviceKeysRecord,
+            KeySignatureKey, KeyStockKey,
         },
     },
 };
@@ -82,7 +82,8 @@ impl Encryption {
                 let before = tx.get(&key).await?;
                 let mut stock = before.clone().unwrap_or_default();
                 one_time_keys::put(&tx, device, &checked.one_time_keys, &mut stock).await?;
-                one_time_keys::put_fallback(&tx, device, &checked.fallback_keys, &mut stock).await?;
+                one_time_keys::put_fallback(&tx, device, &checked.fallback_keys, &mut stock)
+                    .await?;
                 if before.as_ref() != Some(&stock) {
                     tx.put(&key, &stock)?;
                     tx.wake(Topic::Device(device.0.clone(), device.1.clone()));
@@ -179,7 +180,8 @@ fn check(user_id: &UserId, device_id: &DeviceId, upload: &KeyUpload) -> Result<C
         return Err(Error::too_large("At most 1000 keys may be uploaded at once"));
     }
     let fallback_keys = check_keys(&upload.fallback_keys)?;
-    let algorithms: BTreeSet<&str> = fallback_keys.iter().map(|key| key.algorithm.as_str()).collect();
+    let algorithms: BTreeSet<&str> =
+        fallback_keys.iter().map(|key| key.algorithm.as_str()).collect();
     if algorithms.len() < fallback_keys.len() {
         return Err(Error::invalid_param("There may be one fallback key per algorithm"));
     }
@@ -187,7 +189,11 @@ fn check(user_id: &UserId, device_id: &DeviceId, upload: &KeyUpload) -> Result<C
 }
 
 /// The form that other servers and clients rely on, whatever this server makes of it (CVE-2025-61672).
-fn check_device_keys(user_id: &UserId, device_id: &DeviceId, json: &RawValue) -> Result<SignedJson> {
+fn check_device_keys(
+    user_id: &UserId,
+    device_id: &DeviceId,
+    json: &RawValue,
+) -> Result<SignedJson> {
     let keys = SignedJson::parse(json)?;
     if keys.string("user_id") != Some(user_id.as_str()) {
         return Err(Error::invalid_param("`user_id` of the device keys is not yours"));

@@ -39,7 +39,9 @@ async fn versions_are_made_replaced_and_deleted() {
     assert!(matches!(wrong, Err(Error::InvalidParam(_))));
     encryption.update_backup(&user, &first, &description("a")).await.unwrap();
     let put = encryption.put_backup_keys(&user, &first, &BackedUpKeys::new()).await.unwrap_err();
-    assert!(matches!(put, Error::WrongRoomKeysVersion { current_version } if current_version == second));
+    assert!(
+        matches!(put, Error::WrongRoomKeysVersion { current_version } if current_version == second)
+    );
     for _ in 0..2 {
         encryption.delete_backup(&user, &second).await.unwrap();
     }
@@ -95,7 +97,8 @@ async fn large_uploads_are_kept_whole_and_deleted_in_part() {
     let got = encryption.backup_keys(&user, &version, None, None).await.unwrap();
     assert_eq!(got.values().map(BTreeMap::len).sum::<usize>(), 1_050);
     let room: ruma::OwnedRoomId = ruma::RoomId::parse("!r0:x").unwrap().into();
-    let state = encryption.delete_backup_keys(&user, &version, Some(&room), Some("s0")).await.unwrap();
+    let state =
+        encryption.delete_backup_keys(&user, &version, Some(&room), Some("s0")).await.unwrap();
     assert_eq!(state.count, 1_049);
     let state = encryption.delete_backup_keys(&user, &version, Some(&room), None).await.unwrap();
     assert_eq!(state.count, 700);

@@ -45,8 +45,15 @@ async fn query(world: &World, asking: &UserId, user: &UserId) -> QueriedKeys {
     world.encryption.query_keys(asking, &wanted).await.unwrap()
 }
 
-fn one(user: &UserId, key_id: &str, json: &serde_json::Value) -> BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>> {
-    BTreeMap::from([(user.to_owned(), BTreeMap::from([(key_id.to_owned(), to_raw_value(json).unwrap())]))])
+fn one(
+    user: &UserId,
+    key_id: &str,
+    json: &serde_json::Value,
+) -> BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>> {
+    BTreeMap::from([(
+        user.to_owned(),
+        BTreeMap::from([(key_id.to_owned(), to_raw_value(json).unwrap())]),
+    )])
 }
 
 fn signatures(json: &str) -> serde_json::Value {
@@ -88,9 +95,11 @@ async fn keys_must_be_signed_by_the_master_key_and_have_their_form() {
     let full = identity.upload();
     let alone = CrossSigningUpload { master_key: None, ..full.clone() };
     assert!(matches!(refuse(alone).await, Error::MissingParam(_)));
-    let foreign = CrossSigningUpload { self_signing_key: other.upload().self_signing_key, ..full.clone() };
+    let foreign =
+        CrossSigningUpload { self_signing_key: other.upload().self_signing_key, ..full.clone() };
     assert!(matches!(refuse(foreign).await, Error::InvalidSignature(_)));
-    let swapped = CrossSigningUpload { self_signing_key: full.user_signing_key.clone(), ..full.clone() };
+    let swapped =
+        CrossSigningUpload { self_signing_key: full.user_signing_key.clone(), ..full.clone() };
     assert!(matches!(refuse(swapped).await, Error::InvalidParam(_)));
     let mut two = identity.master_key();
     two["keys"]["ed25519:x"] = json!("x");
@@ -109,9 +118,15 @@ async fn the_user_signing_key_is_for_its_owner_only() {
     let upload = Identity::new(&alice.user).upload();
     world.encryption.upload_cross_signing_keys(&alice.user, &upload, false).await.unwrap();
     let own = query(&world, &alice.user, &alice.user).await;
-    assert_eq!((own.master_keys.len(), own.self_signing_keys.len(), own.user_signing_keys.len()), (1, 1, 1));
+    assert_eq!(
+        (own.master_keys.len(), own.self_signing_keys.len(), own.user_signing_keys.len()),
+        (1, 1, 1)
+    );
     let seen = query(&world, &bob.user, &alice.user).await;
-    assert_eq!((seen.master_keys.len(), seen.self_signing_keys.len(), seen.user_signing_keys.len()), (1, 1, 0));
+    assert_eq!(
+        (seen.master_keys.len(), seen.self_signing_keys.len(), seen.user_signing_keys.len()),
+        (1, 1, 0)
+    );
 }
 
 #[tokio::test]
@@ -120,7 +135,11 @@ async fn signatures_are_verified_before_they_are_stored() {
     let alice = world.device("@alice:x", "A").await;
     let identity = Identity::new(&alice.user);
     world.upload(&alice, alice.keys()).await.unwrap();
-    world.encryption.upload_cross_signing_keys(&alice.user, &identity.upload(), false).await.unwrap();
+    world
+        .encryption
+        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
+        .await
+        .unwrap();
 
     // A device, signed by another key that claims to be the self-signing key.
     let forged = Signer::new(Some(&identity.self_signing.public));
@@ -181,7 +200,11 @@ async fn a_device_signs_the_own_master_key() {
     let alice = world.device("@alice:x", "A").await;
     let identity = Identity::new(&alice.user);
     world.upload(&alice, alice.keys()).await.unwrap();
-    world.encryption.upload_cross_signing_keys(&alice.user, &identity.upload(), false).await.unwrap();
+    world
+        .encryption
+        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
+        .await
+        .unwrap();
     let signed = alice.key.sign(&alice.user, &identity.master_key());
     let upload = one(&alice.user, &identity.master.public, &signed);
     assert!(world.encryption.upload_signatures(&alice.user, &upload).await.unwrap().is_empty());
@@ -199,7 +222,11 @@ async fn new_keys_make_old_signatures_go() {
     let alice = world.device("@alice:x", "A").await;
     let identity = Identity::new(&alice.user);
     world.upload(&alice, alice.keys()).await.unwrap();
-    world.encryption.upload_cross_signing_keys(&alice.user, &identity.upload(), false).await.unwrap();
+    world
+        .encryption
+        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
+        .await
+        .unwrap();
     let signed = identity.self_signing.sign(&alice.user, &alice.signed_keys());
     world.encryption.upload_signatures(&alice.user, &one(&alice.user, "A", &signed)).await.unwrap();
     let next = Identity::new(&alice.user).upload();

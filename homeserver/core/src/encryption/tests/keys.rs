@@ -101,7 +101,8 @@ async fn a_one_time_key_is_not_replaced_by_another() {
     let world = World::new();
     let alice = world.device("@alice:x", "ALICE").await;
     world.upload(&alice, alice.one_time_keys(&["a"])).await.unwrap();
-    let other = KeyUpload { one_time_keys: alice.signed(&["a", "b"], "BBBB"), ..KeyUpload::default() };
+    let other =
+        KeyUpload { one_time_keys: alice.signed(&["a", "b"], "BBBB"), ..KeyUpload::default() };
     let error = world.upload(&alice, other).await.unwrap_err();
     assert!(matches!(error, Error::InvalidParam(_)), "{error:?}");
     // Nothing of the refused upload is there.
@@ -155,7 +156,8 @@ async fn two_processes_never_give_one_key_twice() {
 async fn the_fallback_key_serves_when_the_others_are_gone() {
     let world = World::new();
     let alice = world.device("@alice:x", "ALICE").await;
-    let upload = || KeyUpload { fallback_keys: alice.signed(&["f"], "F"), ..alice.one_time_keys(&["a"]) };
+    let upload =
+        || KeyUpload { fallback_keys: alice.signed(&["f"], "F"), ..alice.one_time_keys(&["a"]) };
     world.upload(&alice, upload()).await.unwrap();
     let unused = || world.encryption.unused_fallback_key_types(&alice.user, &alice.id);
     assert_eq!(unused().await.unwrap().len(), 1);
@@ -178,7 +180,8 @@ async fn the_fallback_key_serves_when_the_others_are_gone() {
 async fn a_device_that_is_gone_leaves_nothing_and_uploads_nothing() {
     let world = World::new();
     let alice = world.device("@alice:x", "ALICE").await;
-    let upload = KeyUpload { fallback_keys: alice.signed(&["f"], "F"), ..alice.one_time_keys(&["a"]) };
+    let upload =
+        KeyUpload { fallback_keys: alice.signed(&["f"], "F"), ..alice.one_time_keys(&["a"]) };
     world.upload(&alice, alice.keys()).await.unwrap();
     world.upload(&alice, upload).await.unwrap();
     let (user, id) = (&alice.user, &alice.id);

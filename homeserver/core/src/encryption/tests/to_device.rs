@@ -60,7 +60,8 @@ async fn only_devices_of_this_server_that_exist_get_rows() {
     let world = World::new();
     let alice = world.device("@alice:x", "A").await;
     for user in ["@bob:x", "@bob:elsewhere", "@alice:y"] {
-        for device in [DeviceIdOrAllDevices::AllDevices, DeviceIdOrAllDevices::DeviceId("A".into())] {
+        for device in [DeviceIdOrAllDevices::AllDevices, DeviceIdOrAllDevices::DeviceId("A".into())]
+        {
             let txn = format!("{user}{device}");
             send(&world, &alice, &txn, &to(user, device, json!({}))).await.unwrap();
         }
