@@ -25,7 +25,7 @@ fn raw(value: &serde_json::Value) -> Box<RawValue> {
 
 fn new_event(event_type: &str, content: &serde_json::Value) -> NewEvent {
     NewEvent::new(
-        UserId::parse(ALICE).unwrap().into(),
+        UserId::parse(ALICE).unwrap(),
         event_type.into(),
         raw(content),
         MilliSecondsSinceUnixEpoch(UInt::new_saturating(1_700_000_000_000)),

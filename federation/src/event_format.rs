@@ -11,61 +11,13 @@ mod redaction;
 mod tests;
 mod verify;
 
-use ruma::RoomVersionId;
-
 pub use self::{
     build::{NewEvent, build, countersign},
     client_event::{ClientUnsigned, client_event, stripped_state_event},
     hashes::{content_hash, reference_hash},
-    limits::{MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_FIELD_BYTES, MAX_PREV_EVENTS, next_depth},
+    limits::{MAX_AUTH_EVENTS, MAX_PREV_EVENTS, next_depth},
     pdu::Pdu,
     redaction::redact,
     verify::{PublicKeys, Verified, VerifyError, required_signers, verify},
 };
-use crate::canonical_json::CanonicalJsonError;
-
-/// Why a text is not an event of its room version, or an event cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    /// The text is not JSON, holds a number that the room version does not allow, or is nested too
-    /// deep.
-    #[error(transparent)]
-    Json(#[from] CanonicalJsonError),
-    /// A property is missing or of the wrong type.
-    #[error("missing or malformed property: {0}")]
-    Property(String),
-    /// `content` is not an object.
-    #[error("`content` is not an object")]
-    Content,
-    /// The event is larger than [`MAX_EVENT_BYTES`] in canonical JSON.
-    #[error("the event has {0} bytes, more than {MAX_EVENT_BYTES}")]
-    EventTooLarge(usize),
-    /// An identifier, the type or the state key is longer than [`MAX_FIELD_BYTES`].
-    #[error("`{0}` is longer than {MAX_FIELD_BYTES} bytes")]
-    FieldTooLong(&'static str),
-    /// `prev_events` or `auth_events` names too many events.
-    #[error("`{0}` names too many events")]
-    TooManyEvents(&'static str),
-    /// `depth` is beyond what the room version allows.
-    #[error("`depth` is out of range")]
-    Depth,
-    /// `room_id` is missing, or is there in the create event of a version 12 room.
-    #[error("`room_id` is missing or must not be there")]
-    RoomId,
-    /// `auth_events` names the create event in a version 12 room.
-    #[error("`auth_events` must not name the create event")]
-    CreateInAuthEvents,
-    /// Room versions 1 and 2 need a local part for the event's identifier, and the reference
-    /// hashes of the events it names.
-    #[error("room version {0} needs a local part and reference hashes")]
-    Version1Parts(RoomVersionId),
-    /// The room version is not spoken.
-    #[error("room version {0} is not supported")]
-    UnsupportedVersion(RoomVersionId),
-}
-
-impl From<serde_json::Error> for FormatError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Property(error.to_string())
-    }
-}
+pub use crate::format_error::{FormatError, MAX_EVENT_BYTES, MAX_FIELD_BYTES};

@@ -8,6 +8,7 @@
 pub mod auth_rules;
 pub mod canonical_json;
 pub mod event_format;
+mod format_error;
 pub mod keys;
 pub mod room_version;
 pub mod server_name;

@@ -5,7 +5,7 @@ use ruma::{
     room_version_rules::{EventsReferenceFormatVersion, RoomVersionDisposition, RoomVersionRules},
 };
 
-use crate::{canonical_json::Numbers, event_format::FormatError};
+use crate::{canonical_json::Numbers, format_error::FormatError};
 
 /// The version of a new room when nobody asks for another.
 pub const DEFAULT: RoomVersionId = RoomVersionId::V12;

@@ -1,5 +1,7 @@
 //! State resolution: forks of a room and the state that must come out, for every room version.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 mod common;
 
 use std::{collections::HashMap, sync::Arc};

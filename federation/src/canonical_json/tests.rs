@@ -1,3 +1,5 @@
+//! Canonical JSON: the examples of the appendix, its edges and its properties.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

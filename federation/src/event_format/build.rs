@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{FormatError, Pdu, hashes, limits, pdu, redaction};
+use super::{FormatError, MAX_EVENT_BYTES, Pdu, hashes, limits, pdu, redaction};
 use crate::{
     canonical_json::{Numbers, Object, canonicalize, push_member, quote, write_string},
     keys::SigningKey,
@@ -120,7 +120,7 @@ pub fn build(
         Some(_) => None,
         None => Some(pdu::hash_id(&hashes::of_signed_part(&signed, &rules)?)?),
     };
-    if json.len() > limits::MAX_EVENT_BYTES {
+    if json.len() > MAX_EVENT_BYTES {
         return Err(FormatError::EventTooLarge(json.len()));
     }
     let pdu = Pdu::read(event_id, json.into(), &rules)?;

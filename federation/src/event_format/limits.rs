@@ -2,13 +2,9 @@
 
 use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
 
-use super::{FormatError, Pdu};
+use super::{FormatError, MAX_EVENT_BYTES, MAX_FIELD_BYTES, Pdu};
 use crate::room_version;
 
-/// The largest event, in bytes of canonical JSON with signatures.
-pub const MAX_EVENT_BYTES: usize = 65_536;
-/// The longest `sender`, `room_id`, `event_id`, `type` and `state_key`, in bytes.
-pub const MAX_FIELD_BYTES: usize = 255;
 /// The most events in `prev_events`.
 pub const MAX_PREV_EVENTS: usize = 20;
 /// The most events in `auth_events`.

@@ -187,9 +187,7 @@ impl Pdu {
 
 /// `$` and a reference hash.
 pub(super) fn hash_id(hash: &str) -> Result<OwnedEventId, FormatError> {
-    EventId::parse(format!("${hash}"))
-        .map(Into::into)
-        .map_err(|_| FormatError::Property("event_id".to_owned()))
+    EventId::parse(format!("${hash}")).map_err(|_| FormatError::Property("event_id".to_owned()))
 }
 
 fn room_of_create(event_id: &EventId) -> Result<OwnedRoomId, FormatError> {

@@ -1,3 +1,5 @@
+//! Events made, verified and read again, in every room version.
+
 use std::collections::BTreeMap;
 
 use ruma::{
@@ -39,7 +41,7 @@ fn own_ids(version: &RoomVersionId) -> bool {
 /// A previous event's identifier in the format of the version.
 fn previous(version: &RoomVersionId) -> OwnedEventId {
     let id = if own_ids(version) { "$previous:domain" } else { HASH };
-    EventId::parse(id).unwrap().into()
+    EventId::parse(id).unwrap()
 }
 
 fn new_event(version: &RoomVersionId, event_type: &str, content: &Value) -> NewEvent {
@@ -52,7 +54,7 @@ fn new_event(version: &RoomVersionId, event_type: &str, content: &Value) -> NewE
         event_id_localpart: Some("local".to_owned()),
         reference_hashes: BTreeMap::from([(previous, "hash".to_owned())]),
         ..NewEvent::new(
-            UserId::parse("@alice:domain").unwrap().into(),
+            UserId::parse("@alice:domain").unwrap(),
             TimelineEventType::from(event_type),
             raw(content),
             MilliSecondsSinceUnixEpoch(uint!(1_000_000)),

@@ -14,6 +14,8 @@ use super::{ResolveError, StateMap, split};
 use crate::{auth_rules::check_state_with, event_format::Pdu};
 
 type Key = (StateEventType, String);
+/// The events in conflict for one key.
+type Conflict = (Key, Vec<Arc<Pdu>>);
 
 pub(super) fn resolve(
     rules: &RoomVersionRules,
@@ -57,7 +59,7 @@ impl<F: Fn(&EventId) -> Option<Arc<Pdu>>> Resolution<'_, F> {
     fn load(
         &self,
         conflicted: HashMap<Key, HashSet<OwnedEventId>>,
-    ) -> Result<Vec<(Key, Vec<Arc<Pdu>>)>, ResolveError> {
+    ) -> Result<Vec<Conflict>, ResolveError> {
         let mut loaded = Vec::with_capacity(conflicted.len());
         for (key, ids) in conflicted {
             let mut events: Vec<Arc<Pdu>> = ids

@@ -1,6 +1,7 @@
 //! Rooms made up for tests: events are really built, so that their identifiers, references and
 //! formats are those of the room version.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -128,7 +129,7 @@ impl Room {
             auth_events,
             event_id_localpart: Some(format!("event{}", self.made)),
             ..NewEvent::new(
-                sender.into(),
+                sender,
                 event_type,
                 content,
                 MilliSecondsSinceUnixEpoch(UInt::from(self.clock)),

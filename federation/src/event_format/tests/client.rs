@@ -1,3 +1,5 @@
+//! What clients see of events.
+
 use super::*;
 
 fn client(pdu: &Pdu, version: &RoomVersionId, unsigned: &ClientUnsigned<'_>) -> Value {

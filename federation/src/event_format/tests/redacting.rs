@@ -1,3 +1,5 @@
+//! What redaction leaves, and what signatures are worth then.
+
 use ruma::canonical_json::redact as ruma_redact;
 
 use super::*;

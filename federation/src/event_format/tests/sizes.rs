@@ -1,3 +1,5 @@
+//! The limits just below and just above, and what is no event at all.
+
 use proptest::prelude::*;
 
 use super::*;
