@@ -75,6 +75,7 @@ pub fn assemble(parts: Parts) -> Result<AppState> {
     Ok(AppState {
         accounts,
         encryption,
+        history: pli_core::History::new(rooms.clone()),
         rate_limits: RateLimits::new(&config.rate_limits),
         rooms,
         server: ServerInfo {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use pli_core::{Rooms, accounts::Accounts, encryption::Encryption};
+use pli_core::{History, Rooms, accounts::Accounts, encryption::Encryption};
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,8 @@ app_state! {
     accounts: Accounts,
     /// Keys, to-device messages, device lists, backups.
     encryption: Encryption,
+    /// The past and the state of rooms for readers.
+    history: History,
     /// Limits on the rate of requests.
     rate_limits: RateLimits,
     /// Rooms: timelines, state, members.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod encryption;
 pub mod error;
 pub mod filters;
+pub mod history;
 pub mod numbers;
 pub mod random;
 pub mod rooms;
@@ -18,7 +19,14 @@ pub mod token;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use encryption::Encryption;
 pub use error::{Error, Result};
+pub use history::History;
 pub use numbers::Numbers;
+
+/// Records that the core hands out.
+pub mod records {
+    pub use pli_schema::records::rooms::{MemberRecord, Membership};
+}
+
 pub use pli_federation::keys::SigningKey;
 pub use pli_store::{Store, StoreError};
 pub use random::Random;

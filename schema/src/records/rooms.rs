@@ -113,6 +113,28 @@ pub enum Membership {
     Ban,
 }
 
+impl Membership {
+    /// The membership of this name in `m.room.member`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Join, Self::Invite, Self::Knock, Self::Leave, Self::Ban]
+            .into_iter()
+            .find(|membership| membership.name() == name)
+    }
+
+    /// Its name in `m.room.member`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Invite => "invite",
+            Self::Knock => "knock",
+            Self::Leave => "leave",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 /// A member of a room, by room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRecord {

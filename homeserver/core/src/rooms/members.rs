@@ -121,17 +121,5 @@ pub(super) fn membership_of(pdu: &Pdu) -> Option<Membership> {
         membership: String,
     }
     let content: Content = serde_json::from_str(pdu.content.get()).ok()?;
-    parse_membership(&content.membership)
-}
-
-/// A membership of the specification by its name.
-pub(super) fn parse_membership(name: &str) -> Option<Membership> {
-    Some(match name {
-        "join" => Membership::Join,
-        "invite" => Membership::Invite,
-        "knock" => Membership::Knock,
-        "leave" => Membership::Leave,
-        "ban" => Membership::Ban,
-        _ => return None,
-    })
+    Membership::parse(&content.membership)
 }

@@ -13,7 +13,7 @@ use pli_schema::{
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use super::{Appended, Draft, Room, Rooms, draft::Expects, members::parse_membership};
+use super::{Appended, Draft, Room, Rooms, draft::Expects};
 use crate::{Error, Result};
 
 /// Something that a user does to another one's membership.
@@ -189,7 +189,7 @@ impl Rooms {
         content.remove("join_authorised_via_users_server");
         content.remove("third_party_invite");
         let membership = content.get("membership").and_then(Value::as_str);
-        let membership = membership.and_then(parse_membership).ok_or_else(|| {
+        let membership = membership.and_then(Membership::parse).ok_or_else(|| {
             Error::bad_json("`membership` must be join, invite, knock, leave or ban")
         })?;
         if membership == Membership::Join && sender == target {

@@ -1,0 +1,88 @@
+//! `GET /_matrix/client/v3/rooms/{roomId}/messages`
+//! `GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event`
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
+
+use axum::extract::State;
+use pli_core::{
+    History,
+    history::{Direction, MessagesQuery, Viewer},
+    token::Boundary,
+};
+use ruma::{
+    api::{
+        self,
+        client::{message::get_message_events::v3, room::get_event_by_timestamp::v1},
+    },
+    serde::Raw,
+};
+use serde_json::value::RawValue;
+
+use crate::{Result, Routes, Ruma, UserOrGuest};
+
+/// The core's direction of ruma's.
+pub(super) const fn direction(direction: api::Direction) -> Direction {
+    match direction {
+        api::Direction::Forward => Direction::Forward,
+        api::Direction::Backward => Direction::Backward,
+    }
+}
+
+/// A pagination token, if there is one. (Some clients send an empty one.)
+pub(super) fn boundary(token: Option<&String>) -> Result<Option<Boundary>> {
+    Ok(token.filter(|token| !token.is_empty()).map(|token| Boundary::parse(token)).transpose()?)
+}
+
+/// A number of events, bounded by the core.
+pub(super) fn limit(limit: ruma::UInt) -> usize {
+    usize::try_from(u64::from(limit)).unwrap_or(usize::MAX)
+}
+
+/// Rendered events as a response type of ruma wants them.
+pub(super) fn raw<T>(events: Vec<Box<RawValue>>) -> Vec<Raw<T>> {
+    events.into_iter().map(Raw::from_json).collect()
+}
+
+/// Who looks.
+pub(super) fn viewer(user: &UserOrGuest) -> Viewer<'_> {
+    Viewer { user_id: user.user_id(), device_id: Some(user.device_id()) }
+}
+
+async fn messages(
+    State(history): State<History>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<v3::Request>,
+) -> Result<Ruma<v3::Response>> {
+    let query = MessagesQuery {
+        from: boundary(request.from.as_ref())?,
+        to: boundary(request.to.as_ref())?,
+        direction: direction(request.dir),
+        limit: limit(request.limit),
+        filter: request.filter,
+    };
+    let reader = history.open(&request.room_id, user.user_id()).await?;
+    let page = history.messages(&reader, viewer(&user), &query).await?;
+    let mut response = v3::Response::new();
+    response.start = page.start.to_string();
+    response.end = page.end.map(|end| end.to_string());
+    response.chunk = raw(page.chunk);
+    response.state = raw(page.state);
+    Ok(Ruma(response))
+}
+
+async fn timestamp_to_event(
+    State(history): State<History>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<v1::Request>,
+) -> Result<Ruma<v1::Response>> {
+    let reader = history.open(&request.room_id, user.user_id()).await?;
+    let at_ms = u64::from(request.ts.0);
+    let event = history.event_by_time(&reader, at_ms, direction(request.dir)).await?;
+    let sent = event.pdu()?.origin_server_ts;
+    Ok(Ruma(v1::Response::new(event.record.event_id.clone(), sent)))
+}
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.ruma(messages).ruma(timestamp_to_event)
+}
