@@ -4,6 +4,7 @@
 //! ten letters and digits, three of them digits; Element shows a call from the state event
 //! `im.vector.modular.widgets` of type `jitsi`.
 
+use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde_json::{Value, json};
 use url::{Host, Url};
@@ -18,17 +19,16 @@ const NAME_DIGITS: usize = 6;
 const WIDGET_PAGE: &str = "https://app.element.io/jitsi.html";
 
 /// An unguessable conference name that Jitsi and WebConférence accept.
-pub fn conference_name() -> String {
-    let mut rng = rand::rng();
+pub fn conference_name(rng: &mut StdRng) -> String {
     let mut name: Vec<char> = Vec::with_capacity(NAME_LETTERS + NAME_DIGITS);
-    let mut draw = |from: &[u8], count: usize, rng: &mut rand::rngs::ThreadRng| {
+    let mut draw = |from: &[u8], count: usize, rng: &mut StdRng| {
         for _ in 0..count {
             name.extend(from.choose(rng).map(|byte| char::from(*byte)));
         }
     };
-    draw(LETTERS, NAME_LETTERS, &mut rng);
-    draw(DIGITS, NAME_DIGITS, &mut rng);
-    name.shuffle(&mut rng);
+    draw(LETTERS, NAME_LETTERS, rng);
+    draw(DIGITS, NAME_DIGITS, rng);
+    name.shuffle(rng);
     name.into_iter().collect()
 }
 
@@ -118,9 +118,10 @@ mod tests {
 
     #[test]
     fn names_follow_the_rule_of_webconference_and_never_repeat() {
+        let mut rng = crate::secret::random();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200 {
-            let name = conference_name();
+            let name = conference_name(&mut rng);
             assert!(name.len() >= 10 && name.chars().all(|c| c.is_ascii_alphanumeric()));
             assert!(name.chars().filter(char::is_ascii_digit).count() >= 3, "{name}");
             assert_eq!(name, name.to_lowercase());

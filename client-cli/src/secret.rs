@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
+use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, Result};
@@ -87,7 +89,12 @@ fn next_line() -> Result<String> {
 
 /// `length` random letters and digits from the operating system's generator.
 pub fn random_string(length: usize) -> String {
-    Alphanumeric.sample_string(&mut rand::rng(), length)
+    Alphanumeric.sample_string(&mut random(), length)
+}
+
+/// A generator for secrets, seeded by the operating system.
+pub fn random() -> StdRng {
+    StdRng::from_os_rng()
 }
 
 #[cfg(test)]

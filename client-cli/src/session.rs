@@ -7,12 +7,14 @@ use matrix_sdk::SessionMeta;
 use matrix_sdk::authentication::SessionTokens;
 use matrix_sdk::authentication::matrix::MatrixSession;
 use matrix_sdk::ruma::{OwnedDeviceId, OwnedUserId};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, Result};
 use crate::profile::{Profile, write_private};
+use crate::secret::random;
 
 /// The key of the local stores.
 ///
@@ -40,7 +42,7 @@ pub struct Session {
 impl Session {
     /// Makes a key for a new local store.
     pub fn new_store_key() -> StoreKey {
-        Zeroizing::new(rand::random())
+        Zeroizing::new(random().random())
     }
 
     /// Reads the session of a profile.

@@ -13,7 +13,7 @@ use crate::connection::server_url;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::room_ref::{display_name, find};
-use crate::secret::random_string;
+use crate::secret::{self, random_string};
 use crate::text::messages::Msg;
 
 const WIDGET_EVENT: &str = "im.vector.modular.widgets";
@@ -66,7 +66,7 @@ pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Resu
             .ok_or_else(|| CliError::Usage(Msg::UsageBadDomain, vec![domain.clone()]))?,
         None => announced_domain(&client).await?,
     };
-    let conference = conference_name();
+    let conference = conference_name(&mut secret::random());
     let url = link(&domain, &conference, args.video);
     let msg = if args.video { Msg::CallMessageVideo } else { Msg::CallMessage };
     let content = RoomMessageEventContent::text_plain(context.text(msg, &[&url]));
