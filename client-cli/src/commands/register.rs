@@ -94,6 +94,8 @@ async fn enter(client: &Client, account: Account) -> Result<()> {
 struct MailProof {
     sid: String,
     client_secret: String,
+    /// Whether the server has confirmed it; a link is confirmed somewhere else.
+    confirmed: bool,
 }
 
 /// What the server asks for.
@@ -164,9 +166,24 @@ impl Registration<'_> {
             let request = self.body(&mut body)?;
             request.insert("auth".to_owned(), Value::Object(auth));
             answer = self.post(&Value::Object(request.clone())).await?;
-            check_error(&answer)?;
+            self.check(&answer)?;
         }
         Err(CliError::Network("the registration does not end".to_owned()))
+    }
+
+    /// A 401 with an errcode says why the last stage failed; there is no use in going on, unless
+    /// the link of the mail may still be followed.
+    fn check(&self, answer: &Answer) -> Result<()> {
+        let text = |key| answer.body.get(key).and_then(Value::as_str);
+        let Some(errcode) = text("errcode").filter(|_| answer.status == 401) else {
+            return Ok(());
+        };
+        let refused = CliError::refused(errcode, text("error").unwrap_or_default());
+        if self.proof.as_ref().is_some_and(|proof| !proof.confirmed) {
+            self.context.note(Msg::RegisterWrongCode, &[&refused.text(self.context.lang)]);
+            return Ok(());
+        }
+        Err(refused)
     }
 
     fn account(
@@ -267,7 +284,7 @@ impl Registration<'_> {
         self.context.note(Msg::RegisterMailSent, &[&email]);
         let event = json!({"event": "mail_sent", "code_wanted": submit_url.is_some()});
         self.context.event(&event)?;
-        let proof = MailProof { sid, client_secret };
+        let proof = MailProof { sid, client_secret, confirmed: submit_url.is_some() };
         match submit_url {
             Some(url) => self.submit_code(url, &proof).await?,
             None => drop(secret::ask(&self.context.text(Msg::AskLinkFollowed, &[]))?),
@@ -317,17 +334,6 @@ async fn code_from_file(path: &Path) -> Result<String> {
     };
     let waited = tokio::time::timeout(CODE_PATIENCE, wait).await;
     waited.unwrap_or(Err(CliError::Timeout(Msg::ErrTimeoutCode)))
-}
-
-/// A 401 with an errcode says why the last stage failed; there is no use in going on.
-fn check_error(answer: &Answer) -> Result<()> {
-    let text = |key| answer.body.get(key).and_then(Value::as_str);
-    match (answer.status, text("errcode")) {
-        // Not confirmed yet: the link of the mail may still be followed.
-        (401, Some("M_THREEPID_AUTH_FAILED")) => Ok(()),
-        (401, Some(errcode)) => Err(CliError::refused(errcode, text("error").unwrap_or_default())),
-        _ => Ok(()),
-    }
 }
 
 /// Names and addresses of the policies, in the person's language where the server has it.

@@ -68,7 +68,7 @@ crate::text::bilingual! {
         AskAccept { "Accept? (yes/no)", "Accepter ? (oui/non)" }
 
         RegisterMailSent { "A mail is on its way to {0}.", "Un courriel part vers {0}." }
-        RegisterWrongCode { "This code was not accepted: {0}", "Ce code n'a pas été accepté : {0}" }
+        RegisterWrongCode { "The address is not confirmed yet: {0}", "L'adresse n'est pas encore confirmée : {0}" }
         RegisterTerms { "Terms of use:", "Conditions d'utilisation :" }
         RegisterDone { "The account {0} is ready.", "Le compte {0} est prêt." }
         LoginDone { "Signed in as {0} (device {1}).", "Connecté en tant que {0} (appareil {1})." }
