@@ -64,6 +64,9 @@ impl Sled {
         let mut mark = Mark::open(dir)?;
         let engine_dir = files::engine_dir(dir);
         let engine = Arc::new(Engine::open(&engine_dir, options.cache_bytes, options.durability)?);
+        if let Err(error) = files::keep_reserve(dir) {
+            tracing::warn!(%error, "there is little space for the store");
+        }
         files::sync_dir(dir)?;
         let position = last_position(&engine)?;
         if let Some(noted) = mark.read().filter(|noted| *noted > position) {

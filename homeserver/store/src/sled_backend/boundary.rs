@@ -30,6 +30,10 @@ pub(crate) fn guarded<T>(
 
 fn of_sled(what: &str, error: sled::Error) -> StoreError {
     match error {
+        // A pointer beyond the end of the file.
+        sled::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            StoreError::Corrupt(format!("the file db is too short, {what}; {WHAT_TO_DO}"))
+        }
         sled::Error::Io(error) => of_io(what, &error),
         sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
             StoreError::Corrupt(format!("damaged data while {what}; {WHAT_TO_DO}"))

@@ -2,9 +2,10 @@
 //! its position, applies them, syncs once, publishes the position and answers them all.
 //!
 //! After a failed write or sync nothing of that group is acknowledged. If the disk was full, the engine
-//! is opened again from the disk as soon as there is space, and writing goes on. After anything else
-//! the store refuses writes until the process is started again: what the operating system says of the
-//! file after a failed sync can no longer be trusted. Reads go on in both cases.
+//! is opened again from the disk at once, with the space that was set aside for this, so that reads go
+//! on; writes go on as soon as there is space again. After anything else the store refuses writes until
+//! the process is started again: what the operating system says of the file after a failed sync can no
+//! longer be trusted. Reads go on in both cases.
 
 use std::{
     collections::HashMap,
@@ -52,7 +53,7 @@ pub(super) struct Published {
 #[derive(Clone, Debug)]
 enum Health {
     Good,
-    /// The engine met a full disk and must be opened again before the next write.
+    /// The engine met a full disk; space must be set aside again before the next write.
     Full(String),
     /// Nothing is written any more.
     Broken(StoreError),
@@ -194,9 +195,21 @@ impl Committer {
         Ok(())
     }
 
-    /// Opens the engine again after a full disk. What is on the disk then counts: parts of the failed
-    /// group may be there, each transaction whole.
+    /// After a full disk: is there space again?
     fn heal(&mut self) -> Result<(), StoreError> {
+        files::keep_reserve(&self.dir)?;
+        if !self.engine.is_open() {
+            self.read_again()?;
+        }
+        self.health = Health::Good;
+        self.published.durable.send_modify(|durable| durable.trouble = None);
+        tracing::info!("the store has space again and writes");
+        Ok(())
+    }
+
+    /// Opens the engine again from the disk. What is there then counts: parts of the failed group may
+    /// be, each transaction whole. Positions that were given away are not used again.
+    fn read_again(&mut self) -> Result<(), StoreError> {
         self.engine.reopen()?;
         let position = last_position(&self.engine)?;
         if position < self.published.durable.borrow().position {
@@ -205,23 +218,30 @@ impl Committer {
             self.health = Health::Broken(error.clone());
             return Err(error);
         }
-        self.position = position;
-        self.published.durable.send_replace(Durable { position, trouble: None });
+        self.position = self.position.max(position);
+        self.published.durable.send_modify(|durable| durable.position = position);
         let _ = self.published.feed.send(Committed { position, topics: Arc::default() });
-        self.health = Health::Good;
-        tracing::info!(%position, "the store has space again and writes");
         Ok(())
     }
 
     fn failed(&mut self, error: &StoreError) {
         tracing::error!(%error, "the store could not write");
         self.published.durable.send_modify(|durable| durable.trouble = Some(error.clone()));
-        self.health = match error {
-            StoreError::Full(text) => Health::Full(text.clone()),
-            other => Health::Broken(StoreError::Io(format!(
-                "the store writes nothing more after an earlier error, restart the server: {other}"
-            ))),
+        for tap in self.published.taps.active() {
+            tap.abort();
+        }
+        let StoreError::Full(text) = error else {
+            self.health = Health::Broken(StoreError::Io(format!(
+                "the store writes nothing more after an earlier error, restart the server: {error}"
+            )));
+            return;
         };
+        self.health = Health::Full(text.clone());
+        // The engine refuses some reads after a failed write, and shows what is not on the disk.
+        files::give_up_reserve(&self.dir);
+        if let Err(error) = self.read_again() {
+            tracing::error!(%error, "the store cannot be read until there is space");
+        }
     }
 
     /// Checks and applies the transactions one after the other. Those that were overtaken are answered

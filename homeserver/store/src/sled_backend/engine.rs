@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 
 use super::{
     boundary::{guarded, of_io},
@@ -21,7 +21,8 @@ pub(super) struct Engine {
     dir: PathBuf,
     cache_bytes: u64,
     durability: Durability,
-    open: RwLock<Option<Open>>,
+    /// Or why it is not open.
+    open: RwLock<Result<Open, StoreError>>,
     /// Bytes that went to the log since it was opened.
     log_bytes: AtomicU64,
 }
@@ -45,10 +46,10 @@ impl Engine {
             dir: dir.to_owned(),
             cache_bytes,
             durability,
-            open: RwLock::new(None),
+            open: RwLock::new(Err(StoreError::Closed)),
             log_bytes: AtomicU64::new(0),
         };
-        *engine.open.write() = Some(engine.started()?);
+        *engine.open.write() = Ok(engine.started()?);
         Ok(engine)
     }
 
@@ -102,14 +103,18 @@ impl Engine {
     /// Closes sled and opens it again: from the disk, with a new snapshot. Readers wait.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         let mut open = self.open.write();
-        release(open.take());
-        *open = Some(self.started()?);
-        Ok(())
+        release(std::mem::replace(&mut *open, Err(StoreError::Closed)).ok());
+        *open = self.started();
+        open.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.read().is_ok()
     }
 
     /// Closes sled; everything after this is [`StoreError::Closed`].
     pub(super) fn close(&self) {
-        release(self.open.write().take());
+        release(std::mem::replace(&mut *self.open.write(), Err(StoreError::Closed)).ok());
     }
 
     /// Bytes that went to the log since sled was opened: what the next start has to read.
@@ -118,8 +123,8 @@ impl Engine {
     }
 
     fn with<T>(&self, f: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let open: RwLockReadGuard<'_, Option<Open>> = self.open.read();
-        f(open.as_ref().ok_or(StoreError::Closed)?)
+        let open = self.open.read();
+        f(open.as_ref().map_err(Clone::clone)?)
     }
 
     /// The bytes under a key, not yet verified.

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `lock` | held while a process has the store |
+//! | `reserve` | space set aside for the moment when the disk is full |
 //! | `position` | a position that is durable, noted now and then; see [`Mark`] |
 //! | `sled/db`, `sled/conf`, `sled/snap.*`, `sled/blobs/` | sled's own |
 
@@ -16,10 +17,13 @@ use std::{
 use pli_schema::Position;
 
 use super::boundary::of_io;
-use crate::StoreError;
+use crate::{StoreError, limits};
 
 /// sled's `conf` without its checksum, as we configure sled. Anything else is damage.
 const CONF: &[u8] = b"segment_size: 524288\nuse_compression: false\nversion: 0.34\n";
+
+/// See [`keep_reserve`].
+const RESERVE: &str = "reserve";
 
 /// The directory in which sled lives.
 pub(crate) fn engine_dir(dir: &Path) -> PathBuf {
@@ -134,7 +138,31 @@ pub(super) fn sync_once(engine: &Path) -> Result<(), StoreError> {
 pub(super) fn space(dir: &Path) -> io::Result<(u64, u64)> {
     let free = fs2::available_space(dir)?;
     let total = fs2::total_space(dir)?;
-    Ok((free, crate::limits::FREE_BYTES_MIN.min(total.checked_div(20).unwrap_or(0))))
+    Ok((free, limits::FREE_BYTES_MIN.min(total.checked_div(20).unwrap_or(0))))
+}
+
+/// Sets space aside, so that there is some to open the engine with once the disk is full. That this
+/// succeeds also says that there is space, which quotas and the like hide from the disk's figures.
+pub(super) fn keep_reserve(dir: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let allocated = options.open(dir.join(RESERVE)).and_then(|file| {
+        if file.metadata()?.len() < limits::RESERVE_BYTES {
+            fs2::FileExt::allocate(&file, limits::RESERVE_BYTES)?;
+        }
+        file.sync_all()
+    });
+    allocated.map_err(|e| {
+        let _ = fs::remove_file(dir.join(RESERVE));
+        of_io("setting space aside", &e)
+    })
+}
+
+/// Gives that space back.
+pub(super) fn give_up_reserve(dir: &Path) {
+    if let Err(error) = fs::remove_file(dir.join(RESERVE)) {
+        tracing::warn!(%error, "there is no reserve of space");
+    }
 }
 
 /// A note of a position that was durable when it was noted. sled takes a log that ends early for one

@@ -49,7 +49,7 @@ struct Inner {
     changes: VecDeque<Change>,
     size_bytes: usize,
     position: Position,
-    overflowed: bool,
+    is_lost: bool,
 }
 
 impl Tap {
@@ -62,24 +62,31 @@ impl Tap {
         inner.position = position;
         inner.size_bytes = inner.size_bytes.saturating_add(changes.iter().map(size).sum::<usize>());
         if inner.size_bytes > TAP_BYTES_MAX {
-            inner.overflowed = true;
+            inner.is_lost = true;
             inner.changes.clear();
         }
-        if !inner.overflowed {
+        if !inner.is_lost {
             inner.changes.extend(changes.iter().cloned());
         }
+    }
+
+    /// Nothing that comes from now on can be trusted to be all.
+    pub(crate) fn abort(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_lost = true;
+        inner.changes.clear();
     }
 
     /// Takes what has come, with the position that it reaches to.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the reader was too slow and changes are lost to it.
+    /// [`StoreError::Io`] if the reader was too slow or a write failed, so that changes are lost to it.
     pub(crate) fn take(&self) -> Result<(Vec<Change>, Position), StoreError> {
         let mut inner = self.inner.lock();
-        if inner.overflowed {
+        if inner.is_lost {
             return Err(StoreError::Io(
-                "the backup cannot keep up with what is written; write it to a faster disk or at a \
-                 quieter time"
+                "the backup is given up: a write to the store failed, or more was written than it could \
+                 keep up with; make it again, to a faster disk or at a quieter time"
                     .to_owned(),
             ));
         }
