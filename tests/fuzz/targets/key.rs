@@ -1,0 +1,7 @@
+//! See `../README.md`.
+#![no_main]
+
+#[path = "../bodies/key.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));
