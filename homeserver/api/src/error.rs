@@ -59,6 +59,8 @@ pub fn answer(error: &Core) -> Answer {
         Core::InvalidParam(_) => row(S::BAD_REQUEST, "M_INVALID_PARAM"),
         Core::Unrecognized => row(S::NOT_FOUND, "M_UNRECOGNIZED"),
         Core::TooLarge(_) => row(S::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+        Core::ProfileTooLarge(_) => row(S::BAD_REQUEST, "M_PROFILE_TOO_LARGE"),
+        Core::KeyTooLarge(_) => row(S::BAD_REQUEST, "M_KEY_TOO_LARGE"),
         Core::LimitExceeded { .. } => row(S::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
         Core::UserInUse(_) => row(S::BAD_REQUEST, "M_USER_IN_USE"),
         Core::InvalidUsername(_) => row(S::BAD_REQUEST, "M_INVALID_USERNAME"),

@@ -2,16 +2,22 @@
 
 mod cache;
 pub mod devices;
+pub mod emails;
 pub mod login;
 mod names;
+pub mod password_change;
 pub mod passwords;
+pub mod profiles;
 pub mod registration;
 pub mod registration_tokens;
 mod secret;
 #[cfg(test)]
+mod email_tests;
+#[cfg(test)]
 mod tests;
 pub mod tokens;
 pub mod uia;
+pub mod validation;
 mod wrong_tries;
 
 use std::sync::Arc;
@@ -26,13 +32,16 @@ use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 use self::{cache::TokenCache, passwords::Passwords, uia::UiaSessions, wrong_tries::WrongTries};
 pub use self::{
     devices::Device,
+    emails::AccountEmail,
     login::{LoginIdentifier, LoginRequest},
+    password_change::PasswordChange,
     registration::{RegisterRequest, Registered},
     secret::Secret,
     tokens::{DeviceWish, Session, TokenHash},
     uia::Operation,
+    validation::ValidationRequest,
 };
-use crate::{Clock, Error, Random, Result};
+use crate::{Clock, Error, Random, Result, policy::Policy};
 
 /// Who a valid access token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +111,7 @@ pub struct Accounts {
     cache: Arc<TokenCache>,
     uia: Arc<UiaSessions>,
     wrong_tries: Arc<WrongTries>,
+    policy: Policy,
 }
 
 impl Accounts {
@@ -115,7 +125,10 @@ impl Accounts {
         random: Random,
         settings: AccountSettings,
     ) -> Result<Self> {
+        let open = settings.registration.open_with_dummy;
+        let server_name = settings.server_name.clone();
         Ok(Self {
+            policy: Policy::new(store.clone(), clock.clone(), server_name, open),
             store,
             passwords: Passwords::new(settings.passwords.clone(), random.clone())?,
             uia: Arc::new(UiaSessions::new(clock.clone(), random.clone())),
@@ -139,6 +152,12 @@ impl Accounts {
     #[must_use]
     pub fn settings(&self) -> &AccountSettings {
         &self.settings
+    }
+
+    /// The rules about e-mail addresses.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The server's name.

@@ -49,6 +49,12 @@ pub enum Error {
     /// The body, event or file is too large (`M_TOO_LARGE`).
     #[error("{0}")]
     TooLarge(String),
+    /// The profile would be above 64 KiB (`M_PROFILE_TOO_LARGE`).
+    #[error("{0}")]
+    ProfileTooLarge(String),
+    /// The name of a profile field is above 255 bytes (`M_KEY_TOO_LARGE`).
+    #[error("{0}")]
+    KeyTooLarge(String),
     /// Too many requests (`M_LIMIT_EXCEEDED`).
     #[error("Too many requests")]
     LimitExceeded {

@@ -5,13 +5,16 @@
 //! services. A handler of the api makes one call into one of them.
 
 pub mod accounts;
+pub mod audit;
 pub mod calls;
 pub mod clock;
 pub mod encryption;
 pub mod error;
 pub mod filters;
 pub mod history;
+pub mod mail;
 pub mod numbers;
+pub mod policy;
 pub mod random;
 pub mod rooms;
 pub mod token;

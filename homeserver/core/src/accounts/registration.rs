@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 
 use pli_schema::{
-    Language, Topic,
-    records::accounts::{
-        AccountKey, AccountKind, AccountRecord, AdminKey, ProfileKey, ProfileRecord, Purpose,
-        SecretHash,
+    EmailAddress, Language, Topic,
+    records::{
+        accounts::{
+            AccountKey, AccountKind, AccountRecord, AdminKey, ProfileKey, ProfileRecord, Purpose,
+            SecretHash,
+        },
+        policy::DomainKind,
     },
 };
 use pli_store::Tx;
@@ -25,7 +28,7 @@ use super::{
     tokens::{DeviceWish, FreshTokens},
     uia::{Proof, Stages},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, policy::Answer};
 
 /// A request to register.
 #[derive(Clone, Debug)]
@@ -80,6 +83,11 @@ impl Accounts {
         if self.name_matters(&request) && request.username.is_some() {
             self.check_username(request.username.as_deref().unwrap_or_default()).await?;
         }
+        if request.password.is_none()
+            && matches!(request.auth, Some(AuthData::EmailIdentity(_)))
+        {
+            return Err(Error::missing_param("password is missing"));
+        }
         let stages = Stages {
             operation: &request.operation,
             who: None,
@@ -127,6 +135,13 @@ impl Accounts {
         proofs: &[Proof],
         password_hash: &Option<String>,
     ) -> Result<OwnedUserId> {
+        let email = proofs.iter().find_map(|proof| match proof {
+            Proof::Email { sid } => Some(sid),
+            _ => None,
+        });
+        if let Some(sid) = email {
+            return self.account_for_email(tx, request, sid, password_hash).await;
+        }
         let mut admin = false;
         for proof in proofs {
             if let Proof::RegistrationToken { hash } = proof {
@@ -147,6 +162,52 @@ impl Accounts {
         };
         self.create(tx, &user_id, account).await?;
         Ok(user_id)
+    }
+
+    /// Makes the account of a proven address. Name and display name come from the address, whatever the
+    /// client wished. The rules are asked again: they may have changed since the mail.
+    async fn account_for_email(
+        &self,
+        tx: &Tx,
+        request: &RegisterRequest,
+        sid: &str,
+        password_hash: &Option<String>,
+    ) -> Result<OwnedUserId> {
+        let proof = self.use_proof(tx, Purpose::Register, sid).await?;
+        let address = &proof.address;
+        let grant = match self.policy.for_address_in(tx, address).await? {
+            Answer::Allow(grant) => grant,
+            Answer::Refuse(refusal) => {
+                return Err(Error::ThreepidDenied(refusal.text(request.language).to_owned()));
+            }
+        };
+        let Some(user_id) = self.free_user_id(tx, address).await? else {
+            return Err(in_use());
+        };
+        let account = NewAccount {
+            password_hash: password_hash.clone(),
+            kind: match grant.kind {
+                DomainKind::Guest => AccountKind::Guest,
+                DomainKind::Agent | DomainKind::Blocked => AccountKind::Agent,
+            },
+            admin: false,
+            from_email: true,
+            language: request.language,
+            display_name: names::display_name_for(address, grant.organization.as_deref()),
+        };
+        self.create(tx, &user_id, account).await?;
+        let validated_at_ms = proof.validated_at_ms.unwrap_or_default();
+        self.own_email(tx, &user_id, address, validated_at_ms).await?;
+        Ok(user_id)
+    }
+
+    async fn free_user_id(&self, tx: &Tx, address: &EmailAddress) -> Result<Option<OwnedUserId>> {
+        for user_id in names::names_for(address, &self.settings.server_name) {
+            if tx.get(&AccountKey { user_id: user_id.clone() }).await?.is_none() {
+                return Ok(Some(user_id));
+            }
+        }
+        Ok(None)
     }
 
     /// Makes an account.
@@ -283,10 +344,14 @@ impl Accounts {
 
     fn registration_flows(&self) -> Vec<Vec<AuthType>> {
         let registration = &self.settings.registration;
-        let mut first = vec![AuthType::RegistrationToken];
+        let mut first = Vec::new();
         if registration.open_with_dummy {
-            first.insert(0, AuthType::Dummy);
+            first.push(AuthType::Dummy);
         }
+        if registration.enabled {
+            first.push(AuthType::EmailIdentity);
+        }
+        first.push(AuthType::RegistrationToken);
         let with_terms = |stage: AuthType| match registration.terms.is_empty() {
             true => vec![stage],
             false => vec![AuthType::Terms, stage],

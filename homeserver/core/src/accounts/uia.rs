@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use pli_schema::records::accounts::{Purpose, SecretHash};
+use pli_schema::records::accounts::{EmailOwnerKey, Purpose, SecretHash};
 use ruma::{
     OwnedDeviceId, OwnedUserId,
     api::{
@@ -292,6 +292,13 @@ impl Accounts {
                 };
                 self.prove_password(who, &given.identifier, &given.password.as_str().into()).await?
             }
+            AuthData::EmailIdentity(given) => {
+                let (sid, secret) = (
+                    given.thirdparty_id_creds.sid.as_str(),
+                    Secret::from(given.thirdparty_id_creds.client_secret.as_str()),
+                );
+                self.prove_email(stages, sid, &secret).await?
+            }
             AuthData::RegistrationToken(given) => {
                 let hash = TokenHash::of(&given.token).0;
                 if self.registration_token_is_valid(&given.token).await? {
@@ -303,6 +310,28 @@ impl Accounts {
             }
             _ => Err(refusal(ErrorKind::Unrecognized, &format!("The stage {stage} is not known"))),
         })
+    }
+
+    /// The person has taken the code of the mail to the session of `sid`. Where there is a user, the
+    /// address must be the user's.
+    async fn prove_email(
+        &self,
+        stages: &Stages<'_>,
+        sid: &str,
+        client_secret: &Secret,
+    ) -> Result<Result<Proof, StandardErrorBody>> {
+        let not_yet = || Err(refusal(ErrorKind::Unauthorized, "The e-mail is not confirmed yet"));
+        let Some(record) = self.proof(stages.purpose, sid, client_secret).await? else {
+            return Ok(not_yet());
+        };
+        if let Some(who) = stages.who {
+            let owner = EmailOwnerKey { address: record.address.into() };
+            let owner = self.store.get(&owner).await?;
+            if owner.is_none_or(|owner| owner.user_id != who.user_id) {
+                return Ok(not_yet());
+            }
+        }
+        Ok(Ok(Proof::Email { sid: sid.to_owned() }))
     }
 
     async fn prove_password(

@@ -1,0 +1,8 @@
+//! Mails: written in French and English, queued in the store, sent by a background task that survives
+//! restarts. No request ever waits for a mail server, and no address is ever logged.
+
+pub mod letters;
+mod queue;
+pub mod transport;
+
+pub use self::{queue::Mailer, transport::Transport};

@@ -1,0 +1,9 @@
+//! The administration's rules: pure decisions on plain data, with one answer type for every way in.
+
+pub mod addresses;
+pub mod domains;
+
+pub use self::{
+    addresses::{Answer, DomainList, Grant, Refusal},
+    domains::{Checked, DomainChange, Impact, NewDomain, Policy},
+};
