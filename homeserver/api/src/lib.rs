@@ -7,13 +7,18 @@
 //! * [`request`] surrounds every request: log line, CORS, panics; [`rate_limits`], [`serve`] bound it.
 //! * [`client`] holds the endpoints of the client-server API, one file per module of the specification.
 
+#[cfg(test)]
+mod account_tests;
+pub mod admin;
 pub mod assemble;
 pub mod client;
 pub mod error;
 pub mod extract;
 pub mod health;
 pub mod identity;
+pub mod identity_api;
 pub mod language;
+pub mod pages;
 pub mod rate_limits;
 pub mod request;
 pub mod router;

@@ -137,7 +137,11 @@ impl Routes {
 /// All routes of the server.
 #[must_use]
 pub fn routes() -> Routes {
-    crate::health::routes(crate::client::routes(Routes::new()))
+    let routes = crate::client::routes(Routes::new());
+    let routes = crate::admin::routes(routes);
+    let routes = crate::identity_api::routes(routes);
+    let routes = crate::pages::validate_email::routes(routes);
+    crate::health::routes(routes)
 }
 
 /// The whole service: routes, what surrounds every request, and the core behind them.

@@ -2,6 +2,8 @@
 
 mod cache;
 pub mod devices;
+#[cfg(test)]
+mod email_tests;
 pub mod emails;
 pub mod login;
 mod names;
@@ -11,8 +13,6 @@ pub mod profiles;
 pub mod registration;
 pub mod registration_tokens;
 mod secret;
-#[cfg(test)]
-mod email_tests;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
@@ -41,7 +41,7 @@ pub use self::{
     uia::Operation,
     validation::ValidationRequest,
 };
-use crate::{Clock, Error, Random, Result, policy::Policy};
+use crate::{Clock, Error, Random, Result, audit::Audit, policy::Policy};
 
 /// Who a valid access token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,10 +160,28 @@ impl Accounts {
         &self.policy
     }
 
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.store.clone())
+    }
+
     /// The server's name.
     #[must_use]
     pub fn server_name(&self) -> &ruma::ServerName {
         &self.settings.server_name
+    }
+
+    /// The time, for what the api must date.
+    #[must_use]
+    pub fn now_ms(&self) -> crate::MilliSeconds {
+        self.clock.now_ms()
+    }
+
+    /// Random letters, for what the api must make unique.
+    #[must_use]
+    pub fn random_letters(&self, length: usize) -> String {
+        self.random.letters(length)
     }
 
     /// An account of this server.

@@ -83,6 +83,8 @@ impl Accounts {
                 if name.is_some() {
                     record.display_name = name.map(str::to_owned);
                     tx.put(key, &record)?;
+                    // The name is part of what others see of the device.
+                    encryption::device_list_changed(&tx, user_id).await?;
                 }
                 Ok(())
             })

@@ -59,7 +59,13 @@ impl Post {
         self.accounts.policy().change(admin, domain, change, false).await.unwrap();
     }
 
-    async fn ask(&self, purpose: Purpose, secret: &str, address: &str, attempt: u64) -> Result<String> {
+    async fn ask(
+        &self,
+        purpose: Purpose,
+        secret: &str,
+        address: &str,
+        attempt: u64,
+    ) -> Result<String> {
         let request = ValidationRequest {
             purpose,
             client_secret: secret.into(),
@@ -226,7 +232,9 @@ async fn a_session_is_for_one_address_and_one_purpose() {
     assert!(submit(Some("other"), code_in(&newer[0])).await.is_err());
     submit(None, token_in(&newer[0])).await.unwrap();
     // A proof for registration resets no password.
-    assert!(post.accounts.proof(Purpose::ResetPassword, &sid, &"s1".into()).await.unwrap().is_none());
+    assert!(
+        post.accounts.proof(Purpose::ResetPassword, &sid, &"s1".into()).await.unwrap().is_none()
+    );
     assert!(post.accounts.proof(Purpose::Register, &sid, &"s1".into()).await.unwrap().is_some());
     assert!(post.accounts.proof(Purpose::Register, &sid, &"s2".into()).await.unwrap().is_none());
 }

@@ -112,8 +112,7 @@ impl Accounts {
         self.store
             .write(|tx| async move {
                 let account = self.open_account(&tx, user_id).await?;
-                let rows =
-                    tx.scan(&Scan::<AccountEmailKey>::prefix((user_id.to_owned(),))).await?;
+                let rows = tx.scan(&Scan::<AccountEmailKey>::prefix((user_id.to_owned(),))).await?;
                 if !rows.iter().any(|row| row.key.address == *address) {
                     return Err(not_found());
                 }

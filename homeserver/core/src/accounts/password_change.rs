@@ -6,8 +6,8 @@ use pli_schema::{
     Topic,
     records::{
         accounts::{
-            AccountEmailKey, AccountKey, AccountRecord, AdminKey, EmailOwnerKey, ProfileKey, Purpose,
-            SecretHash,
+            AccountEmailKey, AccountKey, AccountRecord, AdminKey, EmailOwnerKey, ProfileKey,
+            Purpose, SecretHash,
         },
         policy::AuditRecord,
     },

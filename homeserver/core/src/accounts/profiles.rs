@@ -119,7 +119,8 @@ fn value_of(record: &ProfileRecord) -> Result<Value> {
 
 /// The value as it is stored: `null` and empty names and pictures are removed fields.
 fn clean(field: &str, value: Option<Value>) -> Result<Option<Value>> {
-    let name_ok = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    let name_ok =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
     let starts_ok = field.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     if field.len() > FIELD_NAME_MAX {
         return Err(Error::KeyTooLarge("The name of a field has at most 255 bytes".to_owned()));
@@ -164,7 +165,10 @@ mod tests {
         let world = world(|_| {});
         let accounts = &world.accounts;
         let alice = accounts.create_account("alice", None, false).await.unwrap();
-        assert_eq!(Value::Object(accounts.profile(&alice).await.unwrap()), json!({"displayname": "alice"}));
+        assert_eq!(
+            Value::Object(accounts.profile(&alice).await.unwrap()),
+            json!({"displayname": "alice"})
+        );
         let set = |field: &'static str, value: Value| {
             let alice = alice.clone();
             async move { accounts.set_profile_field(&alice, field, Some(value)).await }

@@ -28,7 +28,10 @@ use super::{
     tokens::{DeviceWish, FreshTokens},
     uia::{Proof, Stages},
 };
-use crate::{Error, Result, policy::Answer};
+use crate::{
+    Error, Result,
+    policy::{Answer, Grant},
+};
 
 /// A request to register.
 #[derive(Clone, Debug)]
@@ -83,9 +86,7 @@ impl Accounts {
         if self.name_matters(&request) && request.username.is_some() {
             self.check_username(request.username.as_deref().unwrap_or_default()).await?;
         }
-        if request.password.is_none()
-            && matches!(request.auth, Some(AuthData::EmailIdentity(_)))
-        {
+        if request.password.is_none() && matches!(request.auth, Some(AuthData::EmailIdentity(_))) {
             return Err(Error::missing_param("password is missing"));
         }
         let stages = Stages {
@@ -199,6 +200,20 @@ impl Accounts {
         let validated_at_ms = proof.validated_at_ms.unwrap_or_default();
         self.own_email(tx, &user_id, address, validated_at_ms).await?;
         Ok(user_id)
+    }
+
+    /// The user id and the display name that the owner of an address would get now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn names_of(
+        &self,
+        address: &EmailAddress,
+        grant: &Grant,
+    ) -> Result<(Option<OwnedUserId>, String)> {
+        let user_id =
+            self.store.write(|tx| async move { self.free_user_id(&tx, address).await }).await?;
+        Ok((user_id, names::display_name_for(address, grant.organization.as_deref())))
     }
 
     async fn free_user_id(&self, tx: &Tx, address: &EmailAddress) -> Result<Option<OwnedUserId>> {

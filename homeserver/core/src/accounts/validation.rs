@@ -77,7 +77,9 @@ impl Accounts {
         let (request, address) = (&request, &address);
         self.spend_mail(request, address).await?;
         self.store
-            .write(|tx| async move { self.write_validation(&tx, request, address, fresh_sid).await })
+            .write(
+                |tx| async move { self.write_validation(&tx, request, address, fresh_sid).await },
+            )
             .await
     }
 

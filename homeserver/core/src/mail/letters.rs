@@ -76,7 +76,10 @@ const fn paragraphs(purpose: Purpose, letter: Letter) -> Paragraphs {
             },
         },
         (Letter::NoAccount, _) => Paragraphs {
-            subject: Text { fr: "Pas de compte à cette adresse", en: "No account with this address" },
+            subject: Text {
+                fr: "Pas de compte à cette adresse",
+                en: "No account with this address",
+            },
             why: Text {
                 fr: "Quelqu’un, sans doute vous, a demandé un nouveau mot de passe. Aucun compte \
                      n’existe avec cette adresse.",

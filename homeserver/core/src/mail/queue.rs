@@ -128,8 +128,11 @@ impl Mailer {
         let now_ms = self.clock.now_ms();
         let rows = self.store.scan(&Scan::<MailJobKey>::prefix(()).limit(ROUND)).await?;
         let due = rows.into_iter().filter(|row| row.record.next_try_ms <= now_ms);
-        let sent: Vec<Result<bool>> =
-            stream::iter(due).map(|row| self.send_one(row)).buffer_unordered(AT_ONCE).collect().await;
+        let sent: Vec<Result<bool>> = stream::iter(due)
+            .map(|row| self.send_one(row))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         let mut count = 0_usize;
         for result in sent {
             count = count.saturating_add(usize::from(result?));
@@ -180,9 +183,8 @@ impl Mailer {
             .store
             .write(|tx| async move {
                 let session = tx.get(key).await?;
-                let alive = |session: &ValidationRecord| {
-                    !session.used && session.validated_at_ms.is_none()
-                };
+                let alive =
+                    |session: &ValidationRecord| !session.used && session.validated_at_ms.is_none();
                 let Some(mut session) = session.filter(alive) else {
                     return Ok(None);
                 };

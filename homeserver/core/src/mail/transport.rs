@@ -104,8 +104,8 @@ impl Transport {
             .timeout(Some(TIMEOUT));
         if let Some(user) = &settings.smtp_user {
             let file = settings.smtp_password_file.as_deref().unwrap_or_default();
-            let password =
-                std::fs::read_to_string(file).map_err(|error| wrong("smtp_password_file", &error))?;
+            let password = std::fs::read_to_string(file)
+                .map_err(|error| wrong("smtp_password_file", &error))?;
             let password = password.lines().next().unwrap_or_default().to_owned();
             smtp = smtp.credentials(Credentials::new(user.clone(), password));
         }

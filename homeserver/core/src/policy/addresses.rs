@@ -127,8 +127,12 @@ impl DomainList {
             };
         }
         if self.open {
-            let kind = DomainKind::Agent;
-            return Answer::Allow(Grant { kind, organization: None, domain: None });
+            let entry = self.entry_for(address);
+            return Answer::Allow(Grant {
+                kind: DomainKind::Agent,
+                organization: entry.and_then(|(_, entry)| entry.organization.clone()),
+                domain: entry.map(|(name, _)| name.to_owned()),
+            });
         }
         if self.is_empty {
             return Answer::Refuse(Refusal::EmptyList);

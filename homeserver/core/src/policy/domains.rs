@@ -80,12 +80,7 @@ pub struct Checked {
 impl Policy {
     /// The rules of a server. `open` turns the allow-list off (test deployments).
     #[must_use]
-    pub const fn new(
-        store: Store,
-        clock: Clock,
-        server_name: OwnedServerName,
-        open: bool,
-    ) -> Self {
+    pub const fn new(store: Store, clock: Clock, server_name: OwnedServerName, open: bool) -> Self {
         Self { store, clock, server_name, open }
     }
 

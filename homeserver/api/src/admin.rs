@@ -1,0 +1,17 @@
+//! Pli's own API for admins, under `/_pli/admin/v1/`.
+
+pub mod audit;
+pub mod domains;
+pub mod registration_tokens;
+pub mod shared_secret;
+
+use crate::Routes;
+
+/// The routes of the admin API.
+#[must_use]
+pub fn routes(routes: Routes) -> Routes {
+    let routes = audit::routes(routes);
+    let routes = domains::routes(routes);
+    let routes = registration_tokens::routes(routes);
+    shared_secret::routes(routes)
+}
