@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod domains;
+pub mod rooms;
 
 pub use self::{
     addresses::{Answer, DomainList, Grant, Refusal},

@@ -20,6 +20,7 @@ mod lookup;
 mod members;
 mod membership;
 mod own_memberships;
+mod policy_facts;
 mod profiles;
 mod relations;
 mod room;
@@ -63,6 +64,8 @@ pub struct RoomSettings {
     pub event_cache_bytes: usize,
     /// Senders that may wait for one room at the same time; more are told to come back.
     pub lane_waiting_max: usize,
+    /// Whether the rules of [`crate::policy::rooms`] apply.
+    pub tchap_room_rules: bool,
 }
 
 impl Default for RoomSettings {
@@ -71,6 +74,7 @@ impl Default for RoomSettings {
             default_version: RoomVersionId::V12,
             event_cache_bytes: 64 * 1024 * 1024,
             lane_waiting_max: 1_024,
+            tchap_room_rules: false,
         }
     }
 }

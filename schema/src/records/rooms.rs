@@ -228,7 +228,8 @@ table! {
     UserRoom: pub struct UserRoomKey { user_id: OwnedUserId, room: RoomNumber } => UserRoomRecord;
     /// The events that relate to an event, in timeline order.
     Relation: pub struct RelationKey { target: OwnedEventId, at: Stamp, index: u32 } => RelationRecord;
-    /// The transaction ids of a device; `scope` is the endpoint (`send/ROOM`, `redact/ROOM`, `to_device`).
+    /// The transaction ids of a device; `scope` is the endpoint (`ROOM NUMBER/send/TYPE`,
+    /// `ROOM NUMBER/redact/EVENT`, `to_device`). What is long in either is replaced by a hash.
     Transaction: pub struct TransactionKey {
         user_id: OwnedUserId, device_id: OwnedDeviceId, scope: String, transaction_id: String,
     } => TransactionRecord;
@@ -241,8 +242,7 @@ table! {
     /// Which rooms got events in which commit, in order: consumers of the log (pushes, federation) go
     /// through it from the position that they have reached.
     RoomActivity: pub struct RoomActivityKey { at: Stamp, room: RoomNumber } => ();
-    /// The annotation of an event by a user, so that nobody makes the same one twice.
-    Annotation: pub struct AnnotationKey {
-        target: OwnedEventId, sender: OwnedUserId, event_type: String, key: String,
-    } => EventNumber;
+    /// The annotation of an event by a user, so that nobody makes the same one twice. `what` is the
+    /// SHA-256 of sender, event type and key of the annotation: the key may be of any length.
+    Annotation: pub struct AnnotationKey { target: OwnedEventId, what: [u8; 32] } => EventNumber;
 }

@@ -148,6 +148,7 @@ impl Rooms {
             return Err(Error::invalid_param("`initial_state` has too many events"));
         }
         let version = self.version_or_default(request.version.clone())?;
+        let request = self.with_rules(request, version == RoomVersionId::V12)?;
         let alias = match &request.alias_name {
             Some(name) => Some(self.local_alias(name)?),
             None => None,

@@ -73,6 +73,9 @@ impl Rooms {
         if !is_admin && !self.may_send_state(&room, user_id, "m.room.canonical_alias").await? {
             return Err(Error::forbidden("You may not change whether this room is published"));
         }
+        if public && !is_admin {
+            self.check_publishing(&room).await?;
+        }
         let key = &PublicRoomKey { room: room.number };
         self.store()
             .write(|tx| async move {

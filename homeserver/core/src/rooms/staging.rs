@@ -5,6 +5,7 @@ mod prepare;
 
 use std::{collections::HashMap, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use pli_federation::event_format::Pdu;
 use pli_schema::{
     EventNumber, RoomNumber, Stamp, StateRoot, Topic,
@@ -14,11 +15,17 @@ use pli_schema::{
 };
 use pli_store::Tx;
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+use sha2::{Digest, Sha256};
 
 use super::{
     Draft, Origin, Room, Rooms, StoredEvent, draft::Expects, members, state_keys::Interned,
 };
 use crate::{Error, Result, numbers::NumberKind};
+
+/// Bytes of a transaction id at most.
+const TRANSACTION_ID_BYTES_MAX: usize = 255;
+/// Bytes of a type or a state key at most, as a key of the store has it.
+const KEY_TEXT_BYTES_MAX: usize = 400;
 
 /// A room's head and new events in the making, within one transaction. Events are appended one after
 /// the other, each on the state that the one before left; [`Self::close`] writes the head.
@@ -104,6 +111,7 @@ impl<'a> Staging<'a> {
         draft: &Draft,
         origin: Option<&Origin>,
     ) -> Result<StagedEvent> {
+        check_lengths(draft, origin)?;
         let transaction = origin.map(|origin| self.transaction_key(draft, origin));
         if let Some(key) = &transaction
             && let Some(TransactionRecord { event_id: Some(event_id), .. }) =
@@ -149,8 +157,8 @@ impl<'a> Staging<'a> {
         TransactionKey {
             user_id: draft.sender.clone(),
             device_id: origin.device_id.clone(),
-            scope: format!("{}/{}", self.room.number.0, origin.endpoint),
-            transaction_id: origin.transaction_id.to_string(),
+            scope: short(format!("{}/{}", self.room.number.0, origin.endpoint)),
+            transaction_id: short(origin.transaction_id.to_string()),
         }
     }
 
@@ -191,8 +199,13 @@ impl<'a> Staging<'a> {
         Ok(same.then(|| current.event_id.clone()))
     }
 
+    /// The rooms that this is about.
+    pub(super) const fn rooms(&self) -> &'a Rooms {
+        self.rooms
+    }
+
     /// The membership of a user as the next event of this transaction sees it.
-    async fn membership(&self, user_id: &str) -> Result<Option<Membership>> {
+    pub(super) async fn membership(&self, user_id: &str) -> Result<Option<Membership>> {
         let member = self.state_pdu("m.room.member", user_id).await?;
         Ok(member.as_deref().and_then(members::membership_of))
     }
@@ -223,6 +236,29 @@ impl<'a> Staging<'a> {
             None => self.rooms.existing_event(number).await,
         }
     }
+}
+
+/// Refuses what would make a key of the store too long. A transaction is refused as a whole for that,
+/// and it may carry the events of others too.
+fn check_lengths(draft: &Draft, origin: Option<&Origin>) -> Result<()> {
+    if origin.is_some_and(|origin| origin.transaction_id.as_str().len() > TRANSACTION_ID_BYTES_MAX)
+    {
+        return Err(Error::invalid_param("The transaction id is too long"));
+    }
+    let event_type = draft.event_type.to_string();
+    for text in [event_type.as_str(), draft.state_key.as_deref().unwrap_or_default()] {
+        // Keys write a zero byte as two.
+        let zeros = text.bytes().filter(|byte| *byte == 0).count();
+        if text.len().saturating_add(zeros) > KEY_TEXT_BYTES_MAX {
+            return Err(Error::too_large("The type or the state key is too long"));
+        }
+    }
+    Ok(())
+}
+
+/// The text, or its SHA-256 where it would make a key too long.
+fn short(text: String) -> String {
+    if text.len() <= 64 { text } else { URL_SAFE_NO_PAD.encode(Sha256::digest(text)) }
 }
 
 impl Rooms {

@@ -15,6 +15,7 @@ use pli_schema::{
     },
 };
 use ruma::{OwnedUserId, UserId, events::TimelineEventType};
+use sha2::{Digest, Sha256};
 
 use super::{Staging, StoredEvent, prepare::Prepared};
 use crate::{
@@ -250,10 +251,13 @@ fn target_user(pdu: &Pdu) -> Option<OwnedUserId> {
 
 /// The key of an annotation that a user makes at most once.
 fn annotation(pdu: &Pdu, relation: &Relation) -> Option<AnnotationKey> {
-    relation.annotation_key().map(|key| AnnotationKey {
-        target: relation.target.clone(),
-        sender: pdu.sender.clone(),
-        event_type: pdu.event_type.to_string(),
-        key: key.to_owned(),
-    })
+    let key = relation.annotation_key()?;
+    let event_type = pdu.event_type.to_string();
+    let mut hash = Sha256::new();
+    for part in [pdu.sender.as_str(), &event_type, key] {
+        // With their lengths, so that no two lists of parts give the same bytes.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    Some(AnnotationKey { target: relation.target.clone(), what: hash.finalize().into() })
 }

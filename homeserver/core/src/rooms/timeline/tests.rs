@@ -174,3 +174,29 @@ async fn the_same_annotation_is_made_once() {
     assert!(matches!(refused, Err(Error::DuplicateAnnotation(_))), "{refused:?}");
     rooms.append(&room, react("👎"), None).await.unwrap();
 }
+
+#[tokio::test]
+async fn identifiers_of_any_length_and_content_have_a_place() {
+    let rooms = rooms();
+    let room = public_room(&rooms, RoomVersionId::V12).await;
+    let long = "\u{0}".repeat(255);
+    let kind = TimelineEventType::from("t".repeat(255));
+    let draft = || Draft::message(user("alice"), kind.clone(), raw(&json!({}))).unwrap();
+    let of = |id: &str| Some(Origin::of_send("DEVICE".into(), id.into(), &kind.to_string()));
+    let first = rooms.append(&room, draft(), of(&long)).await.unwrap();
+    let again = rooms.append(&room, draft(), of(&long)).await.unwrap();
+    assert_eq!((&first.event_id, true), (&again.event_id, again.existed));
+    assert!(!rooms.append(&room, draft(), of(&"\u{0}".repeat(254))).await.unwrap().existed);
+    let content = json!({ "m.relates_to": { "rel_type": "m.annotation",
+        "event_id": first.event_id, "key": "k".repeat(10_000) } });
+    let react =
+        || Draft::message(user("alice"), TimelineEventType::Reaction, raw(&content)).unwrap();
+    rooms.append(&room, react(), None).await.unwrap();
+    let refused = rooms.append(&room, react(), None).await;
+    assert!(matches!(refused, Err(Error::DuplicateAnnotation(_))), "{refused:?}");
+    let set = state("alice", "org.example.x", &long, &json!({ "a": 1 }));
+    let refused = rooms.append(&room, set, None).await;
+    assert!(matches!(refused, Err(Error::TooLarge(_))), "{refused:?}");
+    let set = state("alice", "org.example.x", &"k".repeat(255), &json!({ "a": 1 }));
+    rooms.append(&room, set, None).await.unwrap();
+}
