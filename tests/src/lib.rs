@@ -2,4 +2,5 @@
 #![expect(clippy::panic, reason = "what waits for a test's condition fails the test")]
 
 pub mod process;
+pub mod server;
 pub mod smtp_sink;

@@ -1,7 +1,8 @@
 //! Builds the core's structs from what the process has: the one place where they are put together.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use pli_core::{
     Clock, Numbers, Random, Result, Rooms, SigningKey, Store,
     accounts::{AccountSettings, Accounts},
@@ -32,15 +33,25 @@ pub struct Parts {
     pub server_name: OwnedServerName,
     /// Where clients reach it, without a slash at the end.
     pub base_url: String,
+    /// The directory of everything the server keeps.
+    pub data_dir: PathBuf,
     /// The configuration.
     pub config: Arc<Config>,
+}
+
+/// The core, ready.
+pub struct Assembled {
+    /// What handlers see.
+    pub state: AppState,
+    /// Work behind the requests, to be run; each ends when [`Stopping`] is cancelled.
+    pub background: Vec<BoxFuture<'static, ()>>,
 }
 
 /// Puts the core together.
 ///
 /// # Errors
 /// Those of the core's structs, for settings out of their bounds.
-pub fn assemble(parts: Parts) -> Result<AppState> {
+pub fn assemble(parts: Parts) -> Result<Assembled> {
     let config = &parts.config;
     let numbers = Numbers::new(parts.store.clone());
     let default_version = RoomVersionId::try_from(config.rooms.default_version.as_str())
@@ -72,7 +83,8 @@ pub fn assemble(parts: Parts) -> Result<AppState> {
     )?;
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
-    Ok(AppState {
+    let stopping = Stopping::default();
+    let state = AppState {
         accounts,
         encryption,
         history: pli_core::History::new(rooms.clone()),
@@ -83,6 +95,7 @@ pub fn assemble(parts: Parts) -> Result<AppState> {
             base_url: parts.base_url.as_str().into(),
             config: parts.config.clone(),
         },
-        stopping: Stopping::default(),
-    })
+        stopping,
+    };
+    Ok(Assembled { state, background: Vec::new() })
 }

@@ -11,7 +11,8 @@ use axum::{
     routing::get,
 };
 use http::{Method, StatusCode};
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics::SetRecorderError;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use pli_core::Rooms;
 use serde_json::json;
 
@@ -48,7 +49,13 @@ pub fn routes(routes: Routes) -> Routes {
     routes.path(&Method::GET, "/health/live", live).path(&Method::GET, "/health/ready", ready)
 }
 
-/// The router of the listener for metrics.
-pub fn metrics_router(handle: PrometheusHandle) -> Router {
-    Router::new().route("/metrics", get(move || std::future::ready(handle.render())))
+/// Starts the metrics of this process and gives the router of their listener.
+///
+/// # Errors
+/// If the process has metrics already.
+pub fn metrics_router() -> Result<Router, SetRecorderError<PrometheusRecorder>> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    Ok(Router::new().route("/metrics", get(move || std::future::ready(handle.render()))))
 }

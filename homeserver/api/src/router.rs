@@ -179,9 +179,11 @@ mod tests {
             signing_key: Arc::new(key),
             server_name: server_name!("pli.example").to_owned(),
             base_url: "http://localhost:8008".into(),
+            data_dir: "nowhere".into(),
             config: Arc::default(),
         })
         .unwrap()
+        .state
     }
 
     async fn call(router: Router<AppState>, method: &str, uri: &str, body: &str) -> (u16, String) {

@@ -1,0 +1,282 @@
+//! A server in this process, on a port of its own, with the real store in a temporary directory.
+//!
+//! ```no_run
+//! # async fn example() {
+//! let server = pli_tests::server::TestServer::start().await;
+//! let alice = server.register("alice").await;
+//! let room = alice.post("/_matrix/client/v3/createRoom", serde_json::json!({})).await.ok();
+//! let room_id = room["room_id"].as_str().unwrap();
+//! # }
+//! ```
+
+use pli_api::AppState;
+use pli_homeserver::{Server, server::Surroundings};
+use pli_schema::config::{Config, Durability};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A server as a test deployment has it: registration open, cheap password hashing, no limits.
+pub struct TestServer {
+    /// Where it is reached, without a slash at the end.
+    pub url: String,
+    /// Its name.
+    pub server_name: String,
+    /// The settings it was started with.
+    pub config: Config,
+    client: Client,
+    server: Option<Server>,
+    dir: TempDir,
+}
+
+/// A registered user.
+#[derive(Clone, Debug)]
+pub struct TestUser {
+    /// The user's id.
+    pub user_id: String,
+    /// The device.
+    pub device_id: String,
+    /// The access token.
+    pub token: String,
+    url: String,
+    client: Client,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
+    /// The body; null if it is no JSON.
+    pub body: Value,
+}
+
+impl Reply {
+    /// The body of a 200.
+    ///
+    /// # Panics
+    /// For any other status.
+    #[must_use]
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    /// Asserts status and errcode.
+    ///
+    /// # Panics
+    /// If they are others.
+    #[track_caller]
+    pub fn refused(self, status: u16, errcode: &str) -> Value {
+        assert_eq!((self.status, self.errcode()), (status, errcode), "{}", self.body);
+        self.body
+    }
+
+    /// The errcode; empty if there is none.
+    #[must_use]
+    pub fn errcode(&self) -> &str {
+        self.body["errcode"].as_str().unwrap_or_default()
+    }
+}
+
+/// The settings of a test deployment in a directory, on any free port.
+#[must_use]
+pub fn test_config(dir: &std::path::Path) -> Config {
+    let mut config = Config::default();
+    config.server.server_name = "pli.test".to_owned();
+    config.server.data_dir = dir.join("data").display().to_string();
+    config.server.listen.0 = vec!["127.0.0.1:0".to_owned()];
+    config.storage.durability = Durability::Relaxed;
+    config.storage.cache_mib = 16;
+    config.registration.open_with_dummy = true;
+    config.passwords = pli_schema::account_settings::PasswordSettings::cheap();
+    config.sessions.limits = false;
+    config.rate_limits.enabled = false;
+    config.push.allow_private_addresses = true;
+    config
+}
+
+impl TestServer {
+    /// Starts a server on an empty directory.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server on an empty directory, with settings that differ from [`test_config`].
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = TempDir::new().unwrap_or_else(|error| panic!("a directory: {error}"));
+        let mut config = test_config(dir.path());
+        change(&mut config);
+        let server_name = config.server.server_name.clone();
+        let client = Client::new();
+        let mut this = Self { url: String::new(), server_name, config, client, server: None, dir };
+        this.open().await;
+        this
+    }
+
+    async fn open(&mut self) {
+        let started =
+            Server::start(self.config.clone(), Surroundings::of_the_machine(), |_| {}).await;
+        let server = started.unwrap_or_else(|error| panic!("the server starts: {error}"));
+        let address = server.addresses.first().copied();
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
+        self.url = address.map(|address| format!("{scheme}://{address}")).unwrap_or_default();
+        // The next start listens on the same port, so that clients go on.
+        self.config.server.listen.0 = address.iter().map(ToString::to_string).collect();
+        self.server = Some(server);
+    }
+
+    /// Stops the server as SIGTERM does and starts it again on the same directory and port.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.open().await;
+    }
+
+    /// Stops the server as SIGTERM does.
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await.unwrap_or_else(|error| panic!("the server stops: {error}"));
+        }
+    }
+
+    /// The core behind the server.
+    ///
+    /// # Panics
+    /// If the server is stopped.
+    #[must_use]
+    pub fn state(&self) -> &AppState {
+        let server = self.server.as_ref();
+        &server.unwrap_or_else(|| panic!("the server is stopped")).state
+    }
+
+    /// The directory of the server's data and of what the test puts beside it.
+    #[must_use]
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Registers a user with `m.login.dummy`.
+    pub async fn register(&self, localpart: &str) -> TestUser {
+        let body = json!({
+            "username": localpart,
+            "password": format!("password of {localpart}"),
+            "auth": { "type": "m.login.dummy" },
+        });
+        let request = self.request(Method::POST, "/_matrix/client/v3/register", None, Some(&body));
+        self.user(&request.await.ok())
+    }
+
+    /// Logs a user in once more: another device.
+    pub async fn login(&self, localpart: &str) -> TestUser {
+        let body = json!({
+            "type": "m.login.password",
+            "identifier": { "type": "m.id.user", "user": localpart },
+            "password": format!("password of {localpart}"),
+        });
+        let request = self.request(Method::POST, "/_matrix/client/v3/login", None, Some(&body));
+        self.user(&request.await.ok())
+    }
+
+    fn user(&self, answer: &Value) -> TestUser {
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        TestUser {
+            user_id: text("user_id"),
+            device_id: text("device_id"),
+            token: text("access_token"),
+            url: self.url.clone(),
+            client: self.client.clone(),
+        }
+    }
+
+    /// A request of JSON.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Reply {
+        send(&self.client, method, &format!("{}{path}", self.url), token, body).await
+    }
+
+    /// `GET` without a token.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.request(Method::GET, path, None, None).await
+    }
+}
+
+impl TestUser {
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// `POST`.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.request(Method::POST, path, Some(&body)).await
+    }
+
+    /// `PUT`.
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.request(Method::PUT, path, Some(&body)).await
+    }
+
+    /// `DELETE`, without a body.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.request(Method::DELETE, path, None).await
+    }
+
+    /// A request with the user's token.
+    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
+        let url = format!("{}{path}", self.url);
+        send(&self.client, method, &url, Some(&self.token), body).await
+    }
+
+    /// Creates a room; its id, ready for a path.
+    pub async fn create_room(&self, body: Value) -> String {
+        let room = self.post("/_matrix/client/v3/createRoom", body).await.ok();
+        room["room_id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Sends a text message; its event id.
+    pub async fn say(&self, room_id: &str, text: &str) -> String {
+        let txn = format!("t{:x}", rand::random::<u64>());
+        let path = format!("/_matrix/client/v3/rooms/{room_id}/send/m.room.message/{txn}");
+        let sent = self.put(&path, json!({ "msgtype": "m.text", "body": text })).await.ok();
+        sent["event_id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// `/sync` from a token (or from the beginning), answering at once.
+    pub async fn sync(&self, since: Option<&str>) -> Value {
+        let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
+        self.get(&format!("/_matrix/client/v3/sync?timeout=0{since}")).await.ok()
+    }
+}
+
+async fn send(
+    client: &Client,
+    method: Method,
+    url: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> Reply {
+    let mut request = client.request(method, url);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answered = request.send().await;
+    let response = answered.unwrap_or_else(|error| panic!("no answer from {url}: {error}"));
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let read = response.bytes().await;
+    let bytes = read.unwrap_or_else(|error| panic!("no body from {url}: {error}")).to_vec();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Reply { status, headers, bytes, body }
+}
