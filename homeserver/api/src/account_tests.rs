@@ -28,9 +28,11 @@ fn state() -> AppState {
         signing_key: Arc::new(SigningKey::from_seed(&[7; 32], "1").unwrap()),
         server_name: server_name!("pli.example").to_owned(),
         base_url: "http://localhost:8008".into(),
+        data_dir: "nowhere".into(),
         config: Arc::new(config),
     })
     .unwrap()
+    .state
 }
 
 async fn call(state: &AppState, method: &str, uri: &str, token: &str, body: Value) -> (u16, Value) {
