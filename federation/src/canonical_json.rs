@@ -68,10 +68,11 @@ fn write_value(
     depth: usize,
     out: &mut String,
 ) -> Result<(), CanonicalJsonError> {
-    if depth > MAX_DEPTH {
+    let first = raw.as_bytes().first();
+    if depth >= MAX_DEPTH && matches!(first, Some(b'{' | b'[')) {
         return Err(CanonicalJsonError::TooDeep);
     }
-    match raw.as_bytes().first() {
+    match first {
         Some(b'{') => write_object(&Object::parse(raw)?, numbers, depth, out)?,
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(raw)?;

@@ -130,6 +130,7 @@ pub fn build(
 
 /// The canonical content, with `redacts` where the room version keeps it there.
 fn content(new: &NewEvent, rules: &RoomVersionRules) -> Result<String, FormatError> {
+    limits::check_text(new.content.get())?;
     let canonical = canonicalize(new.content.get(), Numbers::Strict)?;
     let object = Object::parse(&canonical).map_err(|_| FormatError::Content)?;
     match &new.redacts {

@@ -23,6 +23,18 @@ pub fn next_depth(
     Ok(previous.into_iter().max().unwrap_or(0).saturating_add(1).min(max))
 }
 
+/// Texts above this are refused before anything is done with them: the canonical form is shorter than
+/// what was sent only by whitespace and escapes.
+const MAX_TEXT_BYTES: usize = 8 * MAX_EVENT_BYTES;
+
+/// Refuses a text that cannot become an event of an allowed size with sensible spacing.
+pub(super) fn check_text(json: &str) -> Result<(), FormatError> {
+    if json.len() > MAX_TEXT_BYTES {
+        return Err(FormatError::EventTooLarge(json.len()));
+    }
+    Ok(())
+}
+
 /// Checks the sizes and the shape of an event that is new here.
 pub(super) fn check(pdu: &Pdu, rules: &RoomVersionRules) -> Result<(), FormatError> {
     if pdu.json.len() > MAX_EVENT_BYTES {

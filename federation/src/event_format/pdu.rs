@@ -107,6 +107,7 @@ impl Pdu {
         if let Some(event_id) = event_id {
             return Self::read(Some(event_id), json.into(), &rules);
         }
+        limits::check_text(json)?;
         let canonical = canonicalize(json, room_version::numbers(&rules))?;
         let event_id = if room_version::has_own_event_ids(&rules) {
             None

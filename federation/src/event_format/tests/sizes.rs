@@ -31,6 +31,22 @@ fn an_event_of_65536_bytes_is_the_largest() {
 }
 
 #[test]
+fn spaces_do_not_count_unless_there_are_absurdly_many() {
+    let version = &RoomVersionId::V12;
+    let spaced = |spaces: usize| {
+        let content = format!("{{{}\"body\":\"x\"}}", " ".repeat(spaces));
+        let mut new = new_event(version, "m.room.message", &json!({}));
+        new.content = RawValue::from_string(content).unwrap();
+        build(new, version, &key(), domain())
+    };
+    assert_eq!(
+        spaced(100_000).unwrap().json,
+        built(version, "m.room.message", &json!({"body": "x"})).json
+    );
+    assert!(matches!(spaced(600_000), Err(FormatError::EventTooLarge(_))));
+}
+
+#[test]
 fn types_state_keys_and_identifiers_have_255_bytes_at_most() {
     let version = &RoomVersionId::V12;
     let with = |change: &dyn Fn(&mut NewEvent)| {
