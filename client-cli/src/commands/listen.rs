@@ -105,6 +105,7 @@ impl<'a> Listener<'a> {
                 }
                 Err(error @ (CliError::Network(_) | CliError::Timeout(_))) => {
                     self.context.note(Msg::ListenReconnecting, &[&error.text(self.context.lang)]);
+                    self.context.event(&serde_json::json!({"event": "disconnected"}))?;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
