@@ -82,6 +82,19 @@ impl Syncer {
         Ok(response)
     }
 
+    /// Waits up to `timeout` for news and looks at them without taking them in.
+    ///
+    /// # Errors
+    /// Network errors and refusals.
+    pub async fn peek(&self, timeout: Duration) -> Result<Response> {
+        let mut request = Request::new();
+        request.since.clone_from(&self.since);
+        request.filter = Some(filter());
+        request.timeout = Some(timeout);
+        let config = self.client.request_config().timeout(timeout + LONG_POLL);
+        Ok(self.client.send(request).with_request_config(config).await?)
+    }
+
     /// Waits for news, up to half a minute, leaving the store to others meanwhile.
     ///
     /// The waiting request is thrown away: the server repeats its answer to the request that is
@@ -91,14 +104,8 @@ impl Syncer {
     /// Network errors, refusals, a store that stays busy.
     pub async fn next(&mut self) -> Result<SyncResponse> {
         if self.since.is_some() {
-            let mut request = Request::new();
-            request.since.clone_from(&self.since);
-            request.filter = Some(filter());
-            request.timeout = Some(LONG_POLL);
-            let mut config = self.client.request_config();
-            config = config.timeout(LONG_POLL * 3);
             let started = Instant::now();
-            let news = self.client.send(request).with_request_config(config).await?;
+            let news = self.peek(LONG_POLL).await?;
             if is_quiet(&news) && started.elapsed() > QUIET {
                 return Ok(SyncResponse { next_batch: news.next_batch, ..Default::default() });
             }

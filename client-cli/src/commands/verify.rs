@@ -8,6 +8,7 @@ use matrix_sdk::encryption::verification::{
     CancelInfo, EmojiShortAuthString, SasState, SasVerification, Verification, VerificationRequest,
     VerificationRequestState,
 };
+use matrix_sdk::ruma::api::client::sync::sync_events::v3::Response;
 use matrix_sdk::ruma::events::key::verification::VerificationMethod;
 use matrix_sdk::ruma::{DeviceId, OwnedRoomId, OwnedUserId, UserId};
 use matrix_sdk::sync::SyncResponse;
@@ -40,11 +41,11 @@ const LAST_STEPS: usize = 8;
 pub async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let client = connection::resume(&context.profile).await?;
     let _turn = connection::turn(&client).await?;
-    let mut syncer = Syncer::resume(&client).await?;
-    let first = syncer.catch_up_in_turn().await?;
+    let syncer = Syncer::resume(&client).await?;
     client.encryption().wait_for_e2ee_initialization_tasks().await;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let mut flow = Flow { context, client, syncer, deadline, yes: args.yes };
+    let first = flow.step_knowing_senders(Duration::ZERO).await?;
     let request = match &args.user {
         Some(user) => flow.ask_for(&user_id(user)?, args.device.as_deref()).await?,
         None => tokio::select! {
@@ -123,7 +124,7 @@ impl Flow<'_> {
                 }
             }
             self.join_conversations(&mut declined).await?;
-            response = self.step().await?;
+            response = self.step_knowing_senders(STEP).await?;
         }
     }
 
@@ -141,6 +142,7 @@ impl Flow<'_> {
                 "event": "invitation", "user_id": user, "room_id": room.room_id(),
             }))?;
             if self.confirmed(Msg::AskAccept).await? {
+                self.client.encryption().request_user_identity(&user).await?;
                 room.join().await?;
                 self.client.account().mark_as_dm(room.room_id(), &[user]).await?;
             } else {
@@ -262,10 +264,27 @@ impl Flow<'_> {
         Ok(is_yes(&answer))
     }
 
-    async fn step(&mut self) -> Result<SyncResponse> {
-        if Instant::now() > self.deadline {
-            return Err(CliError::Timeout(Msg::ErrTimeoutVerify));
+    /// A step that first asks for the devices of those who may be asking for a verification.
+    ///
+    /// The SDK drops a request from a device that it has not heard of, and a new device and its
+    /// request often come in the same answer.
+    async fn step_knowing_senders(&mut self, timeout: Duration) -> Result<SyncResponse> {
+        self.check_deadline()?;
+        if self.syncer.position().is_some() {
+            for sender in senders(&self.syncer.peek(timeout).await?) {
+                self.client.encryption().request_user_identity(&sender).await?;
+            }
         }
+        self.syncer.catch_up_in_turn().await
+    }
+
+    fn check_deadline(&self) -> Result<()> {
+        let late = Instant::now() > self.deadline;
+        if late { Err(CliError::Timeout(Msg::ErrTimeoutVerify)) } else { Ok(()) }
+    }
+
+    async fn step(&mut self) -> Result<SyncResponse> {
+        self.check_deadline()?;
         self.syncer.step(STEP).await
     }
 
@@ -314,6 +333,22 @@ fn cancelled(info: &CancelInfo) -> CliError {
 
 fn is_open(request: &VerificationRequest) -> bool {
     !request.we_started() && !request.is_passive() && !request.is_done() && !request.is_cancelled()
+}
+
+/// Who may be asking for a verification in an answer that has not been taken in: the senders of
+/// requests between devices, and of messages, which may be encrypted requests.
+fn senders(news: &Response) -> BTreeSet<OwnedUserId> {
+    let sender = |json: &str| {
+        let event: Value = serde_json::from_str(json).ok()?;
+        let asks = matches!(
+            event.get("type")?.as_str()?,
+            "m.key.verification.request" | "m.room.encrypted" | "m.room.message"
+        );
+        asks.then_some(UserId::parse(event.get("sender")?.as_str()?).ok()?)
+    };
+    let direct = news.to_device.events.iter().filter_map(|event| sender(event.json().get()));
+    let joined = news.rooms.join.values().flat_map(|room| &room.timeline.events);
+    direct.chain(joined.filter_map(|event| sender(event.json().get()))).collect()
 }
 
 /// Sender and flow of every verification request in an answer: between devices and in rooms.
