@@ -7,6 +7,7 @@ use pli_core::{
     Clock, Numbers, Random, Result, Rooms, SigningKey, Store,
     accounts::{AccountSettings, Accounts},
     encryption::Encryption,
+    mail::Mailer,
     rooms::{RoomSettings, RoomsParts},
 };
 use pli_schema::config::Config;
@@ -97,5 +98,13 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         },
         stopping,
     };
-    Ok(Assembled { state, background: Vec::new() })
+    let mailer = Mailer::new(
+        parts.store.clone(),
+        parts.clock.clone(),
+        parts.random.clone(),
+        &config.mail,
+        (parts.server_name.clone(), parts.base_url.clone(), parts.data_dir.join("mail")),
+    )?;
+    let mails: BoxFuture<'static, ()> = Box::pin(mailer.run(state.stopping.0.clone()));
+    Ok(Assembled { state, background: vec![mails] })
 }

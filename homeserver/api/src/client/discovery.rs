@@ -48,19 +48,21 @@ async fn capabilities(
     _: UserOrGuest,
     Ruma(_): Ruma<get_capabilities::v3::Request>,
 ) -> Json<Value> {
+    let config = &server.config;
     let available: Map<String, Value> =
         ROOM_VERSIONS.iter().map(|&version| (version.to_owned(), json!("stable"))).collect();
     // Written out in full, because some clients take an absent capability for a missing one.
     Json(json!({ "capabilities": {
-        "m.change_password": { "enabled": true },
+        "m.change_password": { "enabled": config.passwords.enabled },
         "m.room_versions": {
-            "default": server.config.rooms.default_version,
+            "default": config.rooms.default_version,
             "available": available,
         },
-        "m.set_displayname": { "enabled": true },
+        "m.profile_fields": { "enabled": true },
+        "m.set_displayname": { "enabled": !config.profiles.display_name_locked },
         "m.set_avatar_url": { "enabled": true },
-        "m.3pid_changes": { "enabled": false },
-        "m.get_login_token": { "enabled": false },
+        "m.3pid_changes": { "enabled": true },
+        "m.get_login_token": { "enabled": config.passwords.enabled },
     }}))
 }
 
