@@ -37,8 +37,8 @@ fn unescape(text: &str) -> String {
 
 #[test]
 fn none_of_the_hostile_addresses_is_accepted() {
-    let allowed = ["agents.example", "interieur.gouv.fr"]
-        .map(|name| (Domain::parse(name).unwrap(), true));
+    let allowed =
+        ["agents.example", "interieur.gouv.fr"].map(|name| (Domain::parse(name).unwrap(), true));
     let corpus = corpus();
     assert!(corpus.len() >= 500, "{} entries", corpus.len());
     let accepted: Vec<_> = corpus
@@ -54,7 +54,9 @@ fn none_of_the_hostile_addresses_is_accepted() {
 #[test]
 fn honest_addresses_are_accepted_by_the_same_rules() {
     let allowed = [(Domain::parse("agents.example").unwrap(), true)];
-    for text in ["jane@agents.example", "Jane.Doe+x@Sub.Agents.Example", "o'b_c-d@a.b.agents.example"] {
+    for text in
+        ["jane@agents.example", "Jane.Doe+x@Sub.Agents.Example", "o'b_c-d@a.b.agents.example"]
+    {
         let address = EmailAddress::parse(text).unwrap();
         assert!(deciding(address.domain(), &allowed, |sub| *sub).is_some(), "{text}");
     }

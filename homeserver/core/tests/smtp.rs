@@ -199,9 +199,12 @@ async fn a_mail_goes_to_the_address_that_was_checked() {
     assert_eq!(mails[0].to, ["jean-pierre.o'neil+x@agents.example"]);
     assert_eq!(mails[0].from, "no-reply@pli.example");
     let data = mails[0].data.replace("=\r\n", "").replace("=3D", "=");
-    assert!(data.contains("multipart/alternative") && data.contains("Auto-Submitted: auto-generated"));
+    assert!(
+        data.contains("multipart/alternative") && data.contains("Auto-Submitted: auto-generated")
+    );
     assert!(data.contains("To: jean-pierre.o'neil+x@agents.example\r\n"));
-    let code = data.lines().map(str::trim).find(|l| l.len() == 6 && l.parse::<u32>().is_ok()).unwrap();
+    let code =
+        data.lines().map(str::trim).find(|l| l.len() == 6 && l.parse::<u32>().is_ok()).unwrap();
     server.accounts.submit_validation(&sid, Some(&"s1".into()), &code.into()).await.unwrap();
     assert_eq!(server.mailer.send_due().await.unwrap(), 0, "it is sent once");
 }
