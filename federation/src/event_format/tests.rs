@@ -136,3 +136,4 @@ fn the_event_signing_vectors_of_the_appendix() {
 mod client;
 mod redacting;
 mod sizes;
+mod vectors;
