@@ -174,7 +174,7 @@ tables! {
     SignatureChange = 0x5e,
     /// Receipts.
     Receipt = 0x60,
-    /// Receipts in the order in which they came.
+    /// Public receipts in the order in which they came.
     ReceiptStream = 0x61,
     /// The newest receipt of each room.
     ReceiptHead = 0x62,
@@ -184,6 +184,8 @@ tables! {
     AccountDataStream = 0x64,
     /// Filters.
     Filter = 0x65,
+    /// Private receipts in the order in which they came.
+    PrivateReceiptStream = 0x66,
     /// Push rules.
     PushRules = 0x70,
     /// Pushers.

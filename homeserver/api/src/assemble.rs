@@ -4,11 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    Clock, Numbers, Random, Result, Rooms, SigningKey, Store,
+    AccountData, Clock, Filters, History, Notifier, Numbers, Random, Receipts, Result, Rooms,
+    SigningKey, Store, Typing,
     accounts::{AccountSettings, Accounts},
     encryption::Encryption,
     mail::Mailer,
     rooms::{RoomSettings, RoomsParts},
+    sync::{Sync, SyncParts},
 };
 use pli_schema::config::Config;
 use ruma::{OwnedServerName, RoomVersionId};
@@ -85,11 +87,16 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
     let stopping = Stopping::default();
+    let sync = sync_of(&parts.store, &rooms, &encryption, &stopping);
+    let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
     let state = AppState {
+        account_data: sync.account_data().clone(),
         accounts,
         encryption,
+        filters: sync.filters().clone(),
         history: pli_core::History::new(rooms.clone()),
         rate_limits: RateLimits::new(&config.rate_limits),
+        receipts: sync.receipts().clone(),
         rooms,
         server: ServerInfo {
             server_name: parts.server_name.clone(),
@@ -97,6 +104,8 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
             config: parts.config.clone(),
         },
         stopping,
+        typing: sync.typing().clone(),
+        sync,
     };
     let mailer = Mailer::new(
         parts.store.clone(),
@@ -106,5 +115,21 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         (parts.server_name.clone(), parts.base_url.clone(), parts.data_dir.join("mail")),
     )?;
     let mails: BoxFuture<'static, ()> = Box::pin(mailer.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![mails] })
+    Ok(Assembled { state, background: vec![follow, mails] })
+}
+
+/// Syncs with all they need.
+fn sync_of(store: &Store, rooms: &Rooms, encryption: &Encryption, stopping: &Stopping) -> Sync {
+    let notifier = Notifier::new(rooms.clone());
+    Sync::new(SyncParts {
+        rooms: rooms.clone(),
+        history: History::new(rooms.clone()),
+        encryption: encryption.clone(),
+        filters: Filters::new(store.clone()),
+        account_data: AccountData::new(store.clone()),
+        receipts: Receipts::new(rooms.clone()),
+        typing: Typing::new(rooms.clone(), notifier.clone()),
+        notifier,
+        stopping: stopping.0.clone(),
+    })
 }

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use pli_core::{History, Rooms, accounts::Accounts, encryption::Encryption};
+use pli_core::{
+    AccountData, Filters, History, Receipts, Rooms, Typing, accounts::Accounts,
+    encryption::Encryption, sync::Sync,
+};
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
@@ -48,20 +51,30 @@ macro_rules! app_state {
 }
 
 app_state! {
+    /// Account data.
+    account_data: AccountData,
     /// Accounts, devices, sessions.
     accounts: Accounts,
     /// Keys, to-device messages, device lists, backups.
     encryption: Encryption,
+    /// Stored filters.
+    filters: Filters,
     /// The past and the state of rooms for readers.
     history: History,
     /// Limits on the rate of requests.
     rate_limits: RateLimits,
+    /// Receipts and read markers.
+    receipts: Receipts,
     /// Rooms: timelines, state, members.
     rooms: Rooms,
     /// The server's name and configuration.
     server: ServerInfo,
     /// Whether the server is about to stop.
     stopping: Stopping,
+    /// Answers syncs.
+    sync: Sync,
+    /// Who is typing.
+    typing: Typing,
 }
 
 impl std::fmt::Debug for AppState {

@@ -11,6 +11,7 @@ mod reader;
 mod relations;
 mod render;
 mod state;
+mod threads;
 
 pub use self::{
     context::Context,
@@ -19,6 +20,7 @@ pub use self::{
     reader::Reader,
     relations::{RECURSION_DEPTH_MAX, RelationsPage, RelationsQuery},
     render::{RenderOptions, Viewer},
+    threads::{ThreadsPage, ThreadsQuery},
 };
 use crate::Rooms;
 

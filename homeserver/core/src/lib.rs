@@ -4,6 +4,7 @@
 //! Each area is a small struct that holds what it needs and is cheap to clone; there is no bag of all
 //! services. A handler of the api makes one call into one of them.
 
+pub mod account_data;
 pub mod accounts;
 pub mod audit;
 pub mod calls;
@@ -12,17 +13,25 @@ pub mod encryption;
 pub mod error;
 pub mod filters;
 pub mod history;
+pub mod json;
 pub mod mail;
+pub mod notifier;
 pub mod numbers;
 pub mod policy;
 pub mod random;
+pub mod receipts;
 pub mod rooms;
+pub mod sync;
 pub mod token;
+pub mod typing;
 
+pub use account_data::AccountData;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use encryption::Encryption;
 pub use error::{Error, Result};
+pub use filters::Filters;
 pub use history::History;
+pub use notifier::Notifier;
 pub use numbers::Numbers;
 
 /// Records that the core hands out.
@@ -33,4 +42,6 @@ pub mod records {
 pub use pli_federation::keys::SigningKey;
 pub use pli_store::{Store, StoreError};
 pub use random::Random;
+pub use receipts::Receipts;
 pub use rooms::Rooms;
+pub use typing::Typing;

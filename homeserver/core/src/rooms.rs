@@ -31,6 +31,7 @@ mod state_keys;
 mod stored_event;
 #[cfg(test)]
 pub(crate) mod testing;
+mod threads;
 mod timeline;
 mod upgrade;
 

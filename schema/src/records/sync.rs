@@ -39,7 +39,8 @@ impl crate::KeyPart for ReceiptKind {
     }
 }
 
-/// How far a user has read. The position of the record is that of its [`ReceiptStreamKey`].
+/// How far a user has read. The position of the record is that of its [`ReceiptStreamKey`] or
+/// [`PrivateReceiptStreamKey`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptRecord {
     /// The newest event that was read.
@@ -78,11 +79,16 @@ table! {
     Receipt: pub struct ReceiptKey {
         room: RoomNumber, user_id: OwnedUserId, kind: ReceiptKind, thread: String,
     } => ReceiptRecord;
-    /// The receipts of a room in the order in which they came; a receipt that another replaced is gone.
+    /// The public receipts of a room in the order in which they came; a receipt that another replaced is
+    /// gone.
     ReceiptStream: pub struct ReceiptStreamKey {
-        room: RoomNumber, at: Stamp, user_id: OwnedUserId, kind: ReceiptKind, thread: String,
+        room: RoomNumber, at: Stamp, user_id: OwnedUserId, thread: String,
     } => ();
-    /// The position of this record is that of the newest receipt of the room.
+    /// The private receipts of a user in the order in which they came, only the newest of each.
+    PrivateReceiptStream: pub struct PrivateReceiptStreamKey {
+        user_id: OwnedUserId, at: Stamp, room: RoomNumber, thread: String,
+    } => ();
+    /// The position of this record is that of the newest public receipt of the room.
     ReceiptHead: pub struct ReceiptHeadKey { room: RoomNumber } => ();
     /// Account data by user; `room_id` is empty for global data.
     AccountData: pub struct AccountDataKey {

@@ -83,20 +83,30 @@ impl History {
     /// it) and it is not world-readable now.
     pub async fn open(&self, room_id: &RoomId, user_id: &UserId) -> Result<Reader> {
         let room = self.rooms.room_or_forbidden(room_id).await?;
-        let member = self.rooms.member(room.number, user_id).await?;
         let key = UserRoomKey { user_id: user_id.to_owned(), room: room.number };
         let forgotten = self.rooms.store().get(&key).await?.is_some_and(|record| record.forgotten);
+        let reader = self.reader(room, user_id).await?;
+        let allowed = (!reader.stays.is_empty() && !forgotten) || reader.world_readable().await?;
+        if allowed { Ok(reader) } else { Err(Error::forbidden("You are not in this room")) }
+    }
+}
+
+impl History {
+    /// A reader of a room, whether the user may read anything in it or not.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn reader(&self, room: Arc<Room>, user_id: &UserId) -> Result<Reader> {
+        let member = self.rooms.member(room.number, user_id).await?;
         let stays = stays(&self.rooms, member.as_ref()).await?;
-        let reader = Reader {
+        Ok(Reader {
             rooms: self.rooms.clone(),
             room,
             user_id: user_id.to_owned(),
             member,
             stays,
             moments: Mutex::default(),
-        };
-        let allowed = (!reader.stays.is_empty() && !forgotten) || reader.world_readable().await?;
-        if allowed { Ok(reader) } else { Err(Error::forbidden("You are not in this room")) }
+        })
     }
 }
 

@@ -1,0 +1,84 @@
+//! `GET /_matrix/client/v3/user/{userId}/account_data/{type}`
+//! `PUT /_matrix/client/v3/user/{userId}/account_data/{type}`
+//! `GET /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
+//! `PUT /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
+
+use axum::extract::State;
+use pli_core::AccountData;
+use ruma::{
+    UserId,
+    api::client::config::{
+        get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room,
+        set_global_account_data::v3 as set_global, set_room_account_data::v3 as set_room,
+    },
+};
+
+use crate::{RawJson, Result, Routes, Ruma, identity::UserOrGuest};
+
+/// The user in the path must be the one who asks.
+///
+/// # Errors
+/// `M_FORBIDDEN` for another user's path.
+pub(super) fn require_own(user: &UserOrGuest, path: &UserId) -> Result<()> {
+    if user.user_id() == path {
+        Ok(())
+    } else {
+        Err(pli_core::Error::forbidden("This belongs to another user").into())
+    }
+}
+
+async fn get_global_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<get_global::Request>,
+) -> Result<RawJson> {
+    require_own(&user, &request.user_id)?;
+    let data_type = request.event_type.to_string();
+    let content = account_data.get(user.user_id(), None, &data_type).await?;
+    Ok(RawJson(content.into()))
+}
+
+async fn set_global_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<set_global::Request>,
+) -> Result<Ruma<set_global::Response>> {
+    require_own(&user, &request.user_id)?;
+    let data_type = request.event_type.to_string();
+    account_data.set(user.user_id(), None, &data_type, request.data.json()).await?;
+    Ok(Ruma(set_global::Response::new()))
+}
+
+async fn get_room_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<get_room::Request>,
+) -> Result<RawJson> {
+    require_own(&user, &request.user_id)?;
+    let data_type = request.event_type.to_string();
+    let content = account_data.get(user.user_id(), Some(&request.room_id), &data_type).await?;
+    Ok(RawJson(content.into()))
+}
+
+async fn set_room_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<set_room::Request>,
+) -> Result<Ruma<set_room::Response>> {
+    require_own(&user, &request.user_id)?;
+    let data_type = request.event_type.to_string();
+    let (user_id, room_id) = (user.user_id(), Some(&*request.room_id));
+    account_data.set(user_id, room_id, &data_type, request.data.json()).await?;
+    Ok(Ruma(set_room::Response::new()))
+}
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .ruma(get_global_account_data)
+        .ruma(set_global_account_data)
+        .ruma(get_room_account_data)
+        .ruma(set_room_account_data)
+}

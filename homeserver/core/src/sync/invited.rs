@@ -1,0 +1,55 @@
+//! A room to which the user is invited, or on which the user has knocked, in one answer.
+
+use pli_schema::records::rooms::UserRoomRecord;
+use pli_store::Stored;
+
+use super::{render::stripped, turn::Turn, view::StateView};
+use crate::{
+    Result,
+    json::{self, Object},
+};
+
+/// The state that tells strangers what the room is
+/// (<https://spec.matrix.org/v1.19/client-server-api/#stripped-state>).
+const TOLD: [&str; 7] = [
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+    "m.room.encryption",
+];
+
+impl Turn<'_> {
+    /// The room's part of the answer, with the stripped state under `name`; `None` if whoever invites is
+    /// ignored.
+    pub(super) async fn invited(
+        &self,
+        stored: &Stored<UserRoomRecord>,
+        name: &str,
+    ) -> Result<Option<String>> {
+        let rooms = &self.parts().rooms;
+        let own = rooms.existing_event(stored.record.event).await?;
+        let sender = own.pdu()?.sender.clone();
+        if self.ignored.contains(&sender) {
+            return Ok(None);
+        }
+        let view = StateView::before(&own);
+        let mut events = Vec::new();
+        for event_type in TOLD {
+            if let Some(number) = view.get(rooms, event_type, "").await? {
+                events.push(stripped(&*rooms.existing_event(number).await?)?);
+            }
+        }
+        if sender != self.request.user_id
+            && let Some(number) = view.get(rooms, "m.room.member", sender.as_str()).await?
+        {
+            events.push(stripped(&*rooms.existing_event(number).await?)?);
+        }
+        events.push(stripped(&own)?);
+        let mut out = Object::new();
+        out.raw(name, &json::event_list(&events));
+        Ok(Some(out.finish()))
+    }
+}

@@ -1,0 +1,132 @@
+//! A room in which the user is joined, in one answer.
+
+use std::sync::Arc;
+
+use pli_schema::{
+    EventNumber, Position,
+    records::rooms::{Membership, UserRoomRecord},
+};
+use pli_store::Stored;
+
+use super::{
+    entries,
+    state::Between,
+    timeline::Range,
+    turn::{Private, Turn},
+    view::StateView,
+};
+use crate::{Result, filters, json::Object, rooms::Room, token::Boundary};
+
+/// Memberships followed back to the token.
+const HOPS_MAX: usize = 1_000;
+
+impl Turn<'_> {
+    /// The room's part of the answer; `None` if there is nothing to tell.
+    pub(super) async fn joined(
+        &self,
+        room: Arc<Room>,
+        stored: &Stored<UserRoomRecord>,
+        private: Private,
+    ) -> Result<Option<String>> {
+        let rooms = &self.parts().rooms;
+        let stayed = match self.since {
+            None => false,
+            Some(since) if stored.position <= since.position => true,
+            Some(since) => self.was_joined(stored.record.event, since.position).await?,
+        };
+        let whole = !stayed || self.request.full_state;
+        let reader = self.parts().history.reader(room, &self.request.user_id).await?;
+        let number = reader.room().number;
+        let low = if stayed { Boundary::after_commit(self.since()) } else { Boundary::START };
+        let high = Boundary::after_commit(self.now);
+        let mut shown = self.shown(&reader, Range { low, high, all_visible: stayed }).await?;
+        // Whoever comes back has a gap, whatever is shown.
+        shown.limited |= self.since.is_some() && !stayed;
+        let head = rooms.head_stored(number).await?;
+        let end = match head.position <= self.now {
+            true => StateView::of(head.record.state),
+            false => self.state_at(number, high).await?,
+        };
+        let known = if whole { None } else { Some(self.state_at(number, low).await?) };
+        let members_changed = match &known {
+            None => true,
+            Some(known) => shown.has_member_events()? || self.members_differ(known, &end).await?,
+        };
+        let summary = match members_changed {
+            true => Some(self.summary(number, &head.record, &end).await?),
+            false => None,
+        };
+        let renderer = self.renderer(&reader);
+        let heroes = summary.as_ref().map(|summary| &*summary.heroes).unwrap_or_default();
+        let state = self.state_events(&renderer, Between { known, end }, &shown, heroes).await?;
+        let ephemeral = self.ephemeral(number, private.receipts, whole).await?;
+        let account_data =
+            self.room_account_data(reader.room(), &private.account_data, stayed).await?;
+        let nothing = shown.entries.is_empty() && !shown.limited && state.is_empty();
+        if nothing && !whole && ephemeral.is_empty() && account_data.is_empty() {
+            return Ok(None);
+        }
+        let mut out = Object::new();
+        if let Some(summary) = summary {
+            out.raw("summary", &summary.json);
+        }
+        out.raw("timeline", &shown.to_json(&renderer).await?);
+        self.write_state(&mut out, &state);
+        out.events("ephemeral", &ephemeral).events("account_data", &account_data);
+        Ok(Some(out.finish()))
+    }
+
+    /// Whether the user was joined at a position and stayed joined until the given member event.
+    pub(super) async fn was_joined(&self, event: EventNumber, at: Position) -> Result<bool> {
+        let rooms = &self.parts().rooms;
+        let mut number = event;
+        for _ in 0..HOPS_MAX {
+            if rooms.membership_set_by(number).await? != Some(Membership::Join) {
+                return Ok(false);
+            }
+            let Some(entry) = entries::of_event(rooms, number).await? else {
+                return Ok(false);
+            };
+            if entry.position <= at {
+                return Ok(true);
+            }
+            match entry.event.record.replaces {
+                Some(before) => number = before,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn members_differ(&self, known: &StateView, end: &StateView) -> Result<bool> {
+        if known == end {
+            return Ok(false);
+        }
+        let rooms = &self.parts().rooms;
+        let members = rooms.state_type_number("m.room.member").await?;
+        let changed = end.changed_since(rooms, known).await?;
+        Ok(changed.iter().any(|(key, _)| Some(key.type_number()) == members))
+    }
+
+    /// The account data of a room: what changed, or all of it for a room that is new to the client.
+    pub(super) async fn room_account_data(
+        &self,
+        room: &Room,
+        changed: &[crate::account_data::AccountDataEvent],
+        known: bool,
+    ) -> Result<Vec<String>> {
+        let filter = &self.filter.room.account_data;
+        if !filters::allows_room_events(filter, &room.id) {
+            return Ok(Vec::new());
+        }
+        let all;
+        let events = if known || self.since.is_none() {
+            changed
+        } else {
+            all = self.parts().account_data.of_room(&self.request.user_id, &room.id).await?;
+            &all
+        };
+        let allowed = events.iter().filter(|event| filters::allows_type(filter, &event.data_type));
+        Ok(allowed.map(crate::account_data::AccountDataEvent::to_json).collect())
+    }
+}
