@@ -15,9 +15,8 @@ pub use self::{
     load::{ConfigError, load, suggestion},
     sections::{
         Addresses, CallSettings, ConnectionSettings, Durability, LogFormat, LogSettings,
-        MetricsSettings, PresenceSettings, PushSettings, RateLimit, RateLimitSettings,
-        RoomSettings, ServerSettings, StorageSettings, SupportSettings, TlsSettings,
-        WellKnownSettings,
+        MetricsSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings, ServerSettings,
+        StorageSettings, SupportSettings, TlsSettings, WellKnownSettings,
     },
 };
 
@@ -152,8 +151,6 @@ config! {
     mail: MailSettings,
     /// `[rooms]`
     rooms: RoomSettings,
-    /// `[presence]`
-    presence: PresenceSettings,
     /// `[push]`
     push: PushSettings,
     /// `[calls]`

@@ -60,7 +60,6 @@ impl Reply {
     ///
     /// # Panics
     /// For any other status.
-    #[must_use]
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
@@ -171,6 +170,23 @@ impl TestServer {
         self.user(&request.await.ok())
     }
 
+    /// Registers the first admin with the one-time code that the server prints at its start.
+    pub async fn register_admin(&self, localpart: &str) -> TestUser {
+        const PATH: &str = "/_matrix/client/v3/register";
+        let code = self.state().accounts.first_admin_code().await;
+        let code = code.unwrap_or_else(|error| panic!("a code: {error}"));
+        let code = code.unwrap_or_else(|| panic!("there is an admin already"));
+        let password = format!("password of {localpart}");
+        let mut body = json!({ "username": localpart, "password": password });
+        let asked = self.request(Method::POST, PATH, None, Some(&body)).await;
+        body["auth"] = json!({
+            "type": "m.login.registration_token",
+            "token": code.reveal(),
+            "session": asked.body["session"],
+        });
+        self.user(&self.request(Method::POST, PATH, None, Some(&body)).await.ok())
+    }
+
     /// Logs a user in once more: another device.
     pub async fn login(&self, localpart: &str) -> TestUser {
         let body = json!({
@@ -211,6 +227,12 @@ impl TestServer {
 }
 
 impl TestUser {
+    /// Where the server is reached, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str) -> Reply {
         self.request(Method::GET, path, None).await

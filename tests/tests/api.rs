@@ -3,3 +3,9 @@
 
 #[path = "api/basics.rs"]
 mod basics;
+#[path = "api/connections.rs"]
+mod connections;
+#[path = "api/mutations.rs"]
+mod mutations;
+#[path = "api/secrets.rs"]
+mod secrets;

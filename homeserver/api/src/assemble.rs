@@ -70,20 +70,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         server_name: parts.server_name.clone(),
         settings: RoomSettings { default_version, ..RoomSettings::default() },
     });
-    let account_settings = AccountSettings {
-        server_name: parts.server_name.clone(),
-        base_url: parts.base_url.clone(),
-        registration: config.registration.clone(),
-        passwords: config.passwords.clone(),
-        sessions: config.sessions.clone(),
-        profiles: config.profiles.clone(),
-    };
-    let accounts = Accounts::new(
-        parts.store.clone(),
-        parts.clock.clone(),
-        parts.random.clone(),
-        account_settings,
-    )?;
+    let accounts = accounts(&parts)?;
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
     let stopping = Stopping::default();
@@ -107,15 +94,31 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         typing: sync.typing().clone(),
         sync,
     };
-    let mailer = Mailer::new(
+    let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
+    Ok(Assembled { state, background: vec![follow, mails] })
+}
+
+fn accounts(parts: &Parts) -> Result<Accounts> {
+    let config = &parts.config;
+    let settings = AccountSettings {
+        server_name: parts.server_name.clone(),
+        base_url: parts.base_url.clone(),
+        registration: config.registration.clone(),
+        passwords: config.passwords.clone(),
+        sessions: config.sessions.clone(),
+        profiles: config.profiles.clone(),
+    };
+    Accounts::new(parts.store.clone(), parts.clock.clone(), parts.random.clone(), settings)
+}
+
+fn mailer(parts: &Parts) -> Result<Mailer> {
+    Mailer::new(
         parts.store.clone(),
         parts.clock.clone(),
         parts.random.clone(),
-        &config.mail,
+        &parts.config.mail,
         (parts.server_name.clone(), parts.base_url.clone(), parts.data_dir.join("mail")),
-    )?;
-    let mails: BoxFuture<'static, ()> = Box::pin(mailer.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![follow, mails] })
+    )
 }
 
 /// Syncs with all they need.

@@ -34,7 +34,7 @@ impl<T: IncomingRequest + Send> FromRequest<AppState> for Ruma<T> {
         let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
         let (parts, body) = request.with_limited_body().into_parts();
         let bytes = read_body(body).await?;
-        refuse_lone_surrogates(&bytes, &parts.headers)?;
+        refuse_what_is_no_json(&bytes, &parts)?;
         let request = http::Request::from_parts(parts, bytes.as_ref());
         T::try_from_http_request(request, &args).map(Self).map_err(|error| refusal(&error).into())
     }
@@ -57,19 +57,24 @@ async fn read_body(body: Body) -> Result<Bytes, Error> {
     }
 }
 
-/// Half of a surrogate pair (`"\ud800"`) is no text. Where a part of the body is kept as it came, it
-/// would reach other clients, whose parsers refuse it: so a body with an escaped surrogate is parsed
-/// whole before anything else looks at it.
-fn refuse_lone_surrogates(body: &[u8], headers: &http::HeaderMap) -> Result<(), Error> {
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_none_or(|value| value.contains("json"));
-    let has_surrogate = body.windows(3).any(|window| matches!(window, [b'\\', b'u', b'd' | b'D']));
-    if is_json && has_surrogate {
-        serde_json::from_slice::<serde_json::Value>(body).map_err(|error| not_what(&error))?;
+/// The whole body must be JSON, also the parts that the endpoint passes over or keeps as they came.
+///
+/// Half of a surrogate pair (`"\ud800"`) is no text: kept, it would reach other clients, whose parsers
+/// refuse it. A body with an escaped surrogate is therefore parsed whole.
+fn refuse_what_is_no_json(body: &[u8], parts: &http::request::Parts) -> Result<(), Error> {
+    if body.is_empty() || parts.uri.path().contains("/media/") {
+        return Ok(());
     }
-    Ok(())
+    if std::str::from_utf8(body).is_err() {
+        return Err(Core::NotJson("The body is not UTF-8".into()).into());
+    }
+    let has_surrogate = body.windows(3).any(|window| matches!(window, [b'\\', b'u', b'd' | b'D']));
+    let parsed = if has_surrogate {
+        serde_json::from_slice::<serde_json::Value>(body).map(drop)
+    } else {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).map(drop)
+    };
+    parsed.map_err(|error| not_what(&error).into())
 }
 
 /// Why ruma did not take a request, in the specification's terms.
@@ -116,7 +121,7 @@ impl<T: serde::de::DeserializeOwned> FromRequest<AppState> for Json<T> {
     async fn from_request(request: Request, _: &AppState) -> Result<Self, Error> {
         let (parts, body) = request.with_limited_body().into_parts();
         let bytes = read_body(body).await?;
-        refuse_lone_surrogates(&bytes, &parts.headers)?;
+        refuse_what_is_no_json(&bytes, &parts)?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|error| not_what(&error).into())
     }

@@ -93,7 +93,7 @@ pub async fn around(
     let started = Instant::now();
     let class = Class::of(&method, path);
     request.extensions_mut().insert(RequestClass(class));
-    let mut response = async {
+    let response = async {
         if method == Method::OPTIONS {
             return StatusCode::OK.into_response();
         }
@@ -104,6 +104,7 @@ pub async fn around(
     }
     .instrument(span.clone())
     .await;
+    let mut response = as_matrix_error(response);
     allow_browsers(&mut response);
     span.in_scope(|| note(&response, &method, path, started));
     response
@@ -121,6 +122,16 @@ async fn run(request: Request, next: Next) -> Response {
             response
         }
     }
+}
+
+/// A refusal of axum's own extractors is a line of text; clients want an errcode.
+fn as_matrix_error(response: Response) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let is_text = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    if is_text && response.status().is_client_error() {
+        return plain(response.status(), "M_INVALID_PARAM", "The request is not well-formed");
+    }
+    response
 }
 
 /// The CORS headers that the specification recommends for every answer.

@@ -140,11 +140,19 @@ impl Connection {
             async move {
                 let (mut parts, incoming) = request.into_parts();
                 parts.extensions.insert(peer);
-                let body = Body::new(TimedBody::new(incoming, body_timeout));
-                let response = router.oneshot(Request::from_parts(parts, body)).await?;
-                Ok::<_, std::convert::Infallible>(
-                    response.map(|body| Guarded::new(body, request_guard)),
-                )
+                let is_http1 = parts.version < http::Version::HTTP_2;
+                let body = TimedBody::new(incoming, body_timeout);
+                let was_read = body.was_read();
+                let request = Request::from_parts(parts, Body::new(body));
+                let mut response = router.oneshot(request).await?;
+                if is_http1 && !was_read.get() {
+                    // hyper ends such a connection; the client must know, lest it send the next
+                    // request into it.
+                    let close = http::HeaderValue::from_static("close");
+                    response.headers_mut().insert(http::header::CONNECTION, close);
+                }
+                let response = response.map(|body| Guarded::new(body, request_guard));
+                Ok::<_, std::convert::Infallible>(response)
             }
         });
         let builder = builder();

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn environment_overrides_the_file_and_flags_the_environment() {
         let file =
-            "server_name = \"a.example\"\n[storage]\ncache_mib = 1\n[rooms]\ncreation_open = false";
+            "server_name = \"a.example\"\n[storage]\ncache_mib = 1\n[rate_limits]\nenabled = false";
         let environment = pairs(&[
             ("PLI_SERVER_NAME", "b.example"),
             ("PLI_LISTEN", "127.0.0.1:1, [::1]:1"),
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(config.server.server_name, "b.example");
         assert_eq!(config.server.listen.0, ["127.0.0.1:1", "[::1]:1"]);
         assert_eq!(config.storage.cache_mib, 3);
-        assert!(!config.rooms.creation_open);
+        assert!(!config.rate_limits.enabled);
     }
 
     #[test]

@@ -136,14 +136,6 @@ settings! {
     pub struct RoomSettings {
         /// The version of new rooms, `1` to `12`. Some older clients cannot join rooms of version 12.
         pub default_version: String = "12".into();
-        /// The server accepts room creation from everyone; else from admins only.
-        pub creation_open: bool = true;
-    }
-
-    /// Presence: who is online.
-    pub struct PresenceSettings {
-        /// Presence is kept and shared.
-        pub enabled: bool = false;
     }
 
     /// Push notifications.

@@ -40,7 +40,7 @@ impl Server {
         let config = format!(
             "server_name = \"localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
              data_dir = \"data\"\n[mail]\nsmtp_host = \"127.0.0.1\"\nsmtp_port = {}\n\
-             smtp_tls = \"none\"\nfrom = \"Pli <pli@admin.example>\"\n\
+             smtp_security = \"none\"\nfrom = \"Pli <pli@admin.example>\"\n\
              [calls]\njitsi_domain = \"webconf.example\"\n\
              [rate_limits]\nenabled = false\n",
             mails.port

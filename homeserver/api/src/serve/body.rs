@@ -4,6 +4,10 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,24 +24,41 @@ use super::io::RequestGuard;
 #[error("the body took too long")]
 pub struct TooSlow;
 
+/// Whether a request's body has been read to its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WasRead(Arc<AtomicBool>);
+
+impl WasRead {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A request's body that must arrive within a time that grows with what has arrived.
 pub(super) struct TimedBody {
     inner: Incoming,
     started: Option<Instant>,
     allowed: Duration,
     received_bytes: u64,
+    was_read: WasRead,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl TimedBody {
     pub(super) fn new(inner: Incoming, allowed: Duration) -> Self {
+        let was_read = WasRead(Arc::new(AtomicBool::new(inner.is_end_stream())));
         Self {
             inner,
             started: None,
             allowed,
             received_bytes: 0,
+            was_read,
             deadline: Box::pin(tokio::time::sleep(allowed)),
         }
+    }
+
+    pub(super) fn was_read(&self) -> WasRead {
+        self.was_read.clone()
     }
 
     fn set_deadline(&mut self) {
@@ -65,10 +86,14 @@ impl Body for TimedBody {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 this.received_bytes += u64::try_from(length).unwrap_or(u64::MAX);
                 this.set_deadline();
+                this.was_read.0.store(this.inner.is_end_stream(), Ordering::Relaxed);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                this.was_read.0.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
             Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
                 Poll::Ready(Some(Err(TooSlow.into())))
             }

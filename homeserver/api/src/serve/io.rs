@@ -99,7 +99,10 @@ impl<S> WatchedIo<S> {
 
     /// Bytes came: they may begin a header.
     fn bytes_came(&mut self) {
-        if self.activity.under_way.load(Ordering::Relaxed) == 0 && self.waiting != Waiting::Header {
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        let is_header = self.waiting == Waiting::Header && begun == self.seen;
+        if self.activity.under_way.load(Ordering::Relaxed) == 0 && !is_header {
+            self.seen = begun;
             let next = if self.is_http2 { Waiting::Idle } else { Waiting::Header };
             self.wait_for(next);
         }
