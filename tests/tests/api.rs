@@ -9,3 +9,6 @@ mod connections;
 mod mutations;
 #[path = "api/secrets.rs"]
 mod secrets;
+
+#[path = "api/sync.rs"]
+mod sync;

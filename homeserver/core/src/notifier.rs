@@ -43,6 +43,7 @@ const TRIES_MAX: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub struct UserRooms {
     rooms: Vec<(RoomNumber, Stored<UserRoomRecord>)>,
+    newest: Position,
 }
 
 impl UserRooms {
@@ -70,10 +71,6 @@ impl UserRooms {
             stored.record.membership == Membership::Join
         };
         self.rooms.iter().filter(joined).map(|(room, _)| *room)
-    }
-
-    fn newest(&self) -> Position {
-        self.rooms.iter().map(|(_, stored)| stored.position).max().unwrap_or_default()
     }
 }
 
@@ -291,7 +288,7 @@ impl Notifier {
         for _ in 0..TRIES_MAX {
             let (rooms, changes) = self.rooms_of(user_id).await?;
             // What was read may be newer than the position that the store tells.
-            let now = self.rooms.store().position().max(rooms.newest());
+            let now = self.rooms.store().position().max(rooms.newest);
             self.reached(now).await?;
             let state = self.state.lock();
             if state.users.get(user_id).is_none_or(|user| user.changes == changes) {
@@ -314,7 +311,8 @@ impl Notifier {
         };
         let mut rooms = self.rooms.rooms_of(user_id, None).await?;
         rooms.sort_unstable_by_key(|(room, _)| *room);
-        let rooms = Arc::new(UserRooms { rooms });
+        let newest = rooms.iter().map(|(_, stored)| stored.position).max().unwrap_or_default();
+        let rooms = Arc::new(UserRooms { rooms, newest });
         self.state.lock().index(user_id, changes, &rooms);
         Ok((rooms, changes))
     }

@@ -8,7 +8,10 @@ use ruma::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{sent_members::SentMembers, turn::Turn};
+use super::{
+    sent_members::SentMembers,
+    turn::{Turn, typing_rooms},
+};
 use crate::{
     AccountData, Encryption, Error, Filters, History, Notifier, Receipts, Result, Rooms, Typing,
     token::SyncToken,
@@ -156,7 +159,9 @@ impl Sync {
         // Before the log: what is typed later is told later.
         let typing = self.parts.typing.serial();
         let (now, rooms) = self.parts.notifier.sample(&request.user_id).await?;
-        let turn = Turn { sync: self, request, filter, ignored, since, now, typing, rooms };
+        let typing_rooms = typing_rooms(&self.parts.typing, since, typing, &rooms);
+        let turn =
+            Turn { sync: self, request, filter, ignored, since, now, typing, typing_rooms, rooms };
         turn.answer().await
     }
 

@@ -10,18 +10,23 @@ use crate::{
     Result, filters,
     json::{self, Object},
     receipts::Receipt,
+    rooms::Room,
 };
 
 impl Turn<'_> {
     /// The ephemeral events of a room; `whole` if the client knows none yet.
     pub(super) async fn ephemeral(
         &self,
-        room: RoomNumber,
+        room: &Room,
         own: Vec<Receipt>,
         whole: bool,
     ) -> Result<Vec<String>> {
         let filter = &self.filter.room.ephemeral;
         let mut events = Vec::new();
+        if !filters::allows_room_events(filter, &room.id) {
+            return Ok(events);
+        }
+        let room = room.number;
         if filters::allows_type(filter, "m.receipt") {
             let receipts = &self.parts().receipts;
             let mut all = if whole {
@@ -42,7 +47,7 @@ impl Turn<'_> {
 
     fn typing_event(&self, room: RoomNumber, whole: bool) -> Option<String> {
         let users = self.parts().typing.users(room);
-        if !self.tells_typing(room) && (!whole || users.is_empty()) {
+        if !self.typing_rooms.contains(&room) && (!whole || users.is_empty()) {
             return None;
         }
         let users: Vec<String> = users

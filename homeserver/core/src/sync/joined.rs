@@ -59,7 +59,7 @@ impl Turn<'_> {
         let renderer = self.renderer(&reader);
         let heroes = summary.as_ref().map(|summary| &*summary.heroes).unwrap_or_default();
         let state = self.state_events(&renderer, Between { known, end }, &shown, heroes).await?;
-        let ephemeral = self.ephemeral(number, private.receipts, whole).await?;
+        let ephemeral = self.ephemeral(reader.room(), private.receipts, whole).await?;
         let account_data =
             self.room_account_data(reader.room(), &private.account_data, stayed).await?;
         let nothing = shown.entries.is_empty() && !shown.limited && state.is_empty();

@@ -11,7 +11,7 @@ use super::{
     turn::Turn,
     view::StateView,
 };
-use crate::{Result, json::Object, token::Boundary};
+use crate::{Result, filters, json::Object, token::Boundary};
 
 /// Between which states.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,9 @@ impl Turn<'_> {
             StateAfter::Stable | StateAfter::Unstable => between.end,
         };
         let filter = &self.filter.room.state;
+        if !filters::allows_room_events(filter, &renderer.reader.room().id) {
+            return Ok(Vec::new());
+        }
         let lazy = !filter.lazy_load_options.is_disabled();
         let members = rooms.state_type_number("m.room.member").await?;
         let entries = match &between.known {

@@ -1,3 +1,5 @@
+//! What one user sees of rooms, sync after sync, on the memory store.
+
 use std::time::Duration;
 
 use pli_store::Store;

@@ -20,7 +20,7 @@ use ruma::{
 
 use super::{Sync, SyncRequest, classic::SyncParts, render::Renderer};
 use crate::{
-    Result, account_data::AccountDataEvent, filters, history::Reader, json::Object,
+    Result, Typing, account_data::AccountDataEvent, filters, history::Reader, json::Object,
     notifier::UserRooms, receipts::Receipt, token::SyncToken,
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Turn<'a> {
     pub(super) now: Position,
     /// The newest change of typing that is told.
     pub(super) typing: u64,
+    /// The rooms whose typing is told.
+    pub(super) typing_rooms: BTreeSet<RoomNumber>,
     /// The user's rooms at `now`.
     pub(super) rooms: Arc<UserRooms>,
 }
@@ -154,7 +156,7 @@ impl Turn<'_> {
             .map(|(number, _)| number)
             .collect();
         rooms.extend(private.keys().copied());
-        rooms.extend(self.typing_rooms());
+        rooms.extend(self.typing_rooms.iter().filter(|room| self.rooms.is_joined(**room)));
         let joined: Vec<RoomNumber> = self.rooms.joined().collect();
         match self.parts().notifier.changed_rooms(since, joined.len()) {
             Some(changed) => {
@@ -181,26 +183,6 @@ impl Turn<'_> {
         let head = store.get_stored(&RoomHeadKey { room }).await?.map(|head| head.position);
         let receipts = store.get_stored(&ReceiptHeadKey { room }).await?.map(|head| head.position);
         Ok(head.max(receipts).is_some_and(|newest| newest > since))
-    }
-
-    /// The rooms whose typing changed. After a restart, and if the client saw someone type then, all of
-    /// them: nobody types any more.
-    fn typing_rooms(&self) -> Vec<RoomNumber> {
-        let typing = &self.parts().typing;
-        let seen = self.since.map(|since| since.typing).unwrap_or_default();
-        if typing.is_foreign(seen >> 1) {
-            let mut rooms = typing.busy_rooms();
-            if seen & 1 == 1 {
-                rooms.extend(self.rooms.joined());
-            }
-            return rooms;
-        }
-        typing.changed_rooms(seen >> 1, self.typing)
-    }
-
-    /// Whether the typing of a room is to be told.
-    pub(super) fn tells_typing(&self, room: RoomNumber) -> bool {
-        self.typing_rooms().contains(&room)
     }
 
     /// The part of the token for typing: the newest change, and in the lowest bit whether the client
@@ -251,6 +233,25 @@ impl Turn<'_> {
         };
         events.iter().filter(allowed).map(AccountDataEvent::to_json).collect()
     }
+}
+
+/// The rooms whose typing changed after a token up to a serial. After a restart, and if the client saw
+/// someone type then, all joined ones: nobody types any more.
+pub(super) fn typing_rooms(
+    typing: &Typing,
+    since: Option<SyncToken>,
+    until: u64,
+    rooms: &UserRooms,
+) -> BTreeSet<RoomNumber> {
+    let seen = since.map(|since| since.typing).unwrap_or_default();
+    if !typing.is_foreign(seen >> 1) {
+        return typing.changed_rooms(seen >> 1, until).into_iter().collect();
+    }
+    let mut told: BTreeSet<RoomNumber> = typing.busy_rooms().into_iter().collect();
+    if seen & 1 == 1 {
+        told.extend(rooms.joined());
+    }
+    told
 }
 
 impl Sections {
