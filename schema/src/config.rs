@@ -15,8 +15,8 @@ pub use self::{
     load::{ConfigError, load, suggestion},
     sections::{
         Addresses, CallSettings, ConnectionSettings, Durability, LogFormat, LogSettings,
-        MetricsSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings, ServerSettings,
-        StorageSettings, SupportSettings, TlsSettings, WellKnownSettings,
+        MediaSettings, MetricsSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings,
+        ServerSettings, StorageSettings, SupportSettings, TlsSettings, WellKnownSettings,
     },
 };
 
@@ -151,6 +151,8 @@ config! {
     mail: MailSettings,
     /// `[rooms]`
     rooms: RoomSettings,
+    /// `[media]`
+    media: MediaSettings,
     /// `[push]`
     push: PushSettings,
     /// `[calls]`

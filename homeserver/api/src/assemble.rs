@@ -4,11 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, Filters, History, Notifier, Numbers, Random, Receipts, Result, Rooms,
-    SigningKey, Store, Typing,
+    AccountData, Clock, Filters, History, Media, Notifier, Numbers, Push, Random, Receipts, Result,
+    Rooms, SigningKey, Store, Typing,
     accounts::{AccountSettings, Accounts},
     encryption::Encryption,
     mail::Mailer,
+    media::{MediaFiles, MediaSettings},
+    outgoing::Outgoing,
     rooms::{RoomSettings, RoomsParts},
     sync::{Sync, SyncParts},
 };
@@ -73,15 +75,23 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let accounts = accounts(&parts)?;
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
+    let push = Push::new(
+        rooms.clone(),
+        parts.random.clone(),
+        Outgoing::new(config.push.allow_private_addresses)?,
+    );
     let stopping = Stopping::default();
     let sync = sync_of(&parts.store, &rooms, &encryption, &stopping);
     let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
+    let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
         encryption,
         filters: sync.filters().clone(),
         history: pli_core::History::new(rooms.clone()),
+        media: media(&parts),
+        push,
         rate_limits: RateLimits::new(&config.rate_limits),
         receipts: sync.receipts().clone(),
         rooms,
@@ -95,7 +105,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         sync,
     };
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![follow, mails] })
+    Ok(Assembled { state, background: vec![follow, mails, pushing] })
 }
 
 fn accounts(parts: &Parts) -> Result<Accounts> {
@@ -135,4 +145,15 @@ fn sync_of(store: &Store, rooms: &Rooms, encryption: &Encryption, stopping: &Sto
         notifier,
         stopping: stopping.0.clone(),
     })
+}
+
+fn media(parts: &Parts) -> Media {
+    let config = &parts.config.media;
+    let settings = MediaSettings {
+        upload_limit_bytes: config.upload_limit_bytes,
+        thumbnail_workers: usize::try_from(config.thumbnail_workers).unwrap_or(usize::MAX),
+    };
+    let files = MediaFiles::local(parts.data_dir.join("media"));
+    let sources = (parts.clock.clone(), parts.random.clone());
+    Media::new(parts.store.clone(), sources, parts.server_name.clone(), settings, files)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, Filters, History, Receipts, Rooms, Typing, accounts::Accounts,
+    AccountData, Filters, History, Media, Push, Receipts, Rooms, Typing, accounts::Accounts,
     encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
@@ -61,6 +61,10 @@ app_state! {
     filters: Filters,
     /// The past and the state of rooms for readers.
     history: History,
+    /// Uploaded files.
+    media: Media,
+    /// Push rules, unread counts, pushers.
+    push: Push,
     /// Limits on the rate of requests.
     rate_limits: RateLimits,
     /// Receipts and read markers.

@@ -15,9 +15,12 @@ pub mod filters;
 pub mod history;
 pub mod json;
 pub mod mail;
+pub mod media;
 pub mod notifier;
 pub mod numbers;
+pub mod outgoing;
 pub mod policy;
+pub mod push;
 pub mod random;
 pub mod receipts;
 pub mod rooms;
@@ -31,6 +34,7 @@ pub use encryption::Encryption;
 pub use error::{Error, Result};
 pub use filters::Filters;
 pub use history::History;
+pub use media::Media;
 pub use notifier::Notifier;
 pub use numbers::Numbers;
 
@@ -41,6 +45,7 @@ pub mod records {
 
 pub use pli_federation::keys::SigningKey;
 pub use pli_store::{Store, StoreError};
+pub use push::Push;
 pub use random::Random;
 pub use receipts::Receipts;
 pub use rooms::Rooms;

@@ -138,6 +138,17 @@ settings! {
         pub default_version: String = "12".into();
     }
 
+    /// Uploaded files.
+    pub struct MediaSettings {
+        /// Largest upload, in bytes.
+        pub upload_limit_bytes: u64 = 104_857_600;
+        /// Files are also served without an access token, at the paths from before v1.11 of the
+        /// specification. For clients that know no others.
+        pub allow_unauthenticated: bool = false;
+        /// Images that are decoded at once for thumbnails; each may take 256 MiB for a moment.
+        pub thumbnail_workers: u32 = 2;
+    }
+
     /// Push notifications.
     pub struct PushSettings {
         /// Gateways on private and loopback addresses are allowed. For test deployments.

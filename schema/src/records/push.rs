@@ -36,10 +36,8 @@ pub struct PushQueueRecord {
     pub room: RoomNumber,
     /// The event.
     pub event: EventNumber,
-    /// The tweaks of the rule that matched, in JSON.
-    pub tweaks: String,
-    /// The rule asked for a highlight.
-    pub highlight: bool,
+    /// The actions of the rule that matched, in JSON.
+    pub actions: String,
     /// When it was queued, in milliseconds since 1970: too old ones are dropped.
     pub at_ms: u64,
 }

@@ -1,6 +1,7 @@
 //! `POST /_matrix/client/v3/keys/upload`
 //! `POST /_matrix/client/v3/keys/query`
 //! `POST /_matrix/client/v3/keys/claim`
+//! `GET /_matrix/client/v3/keys/changes`
 //! `POST /_matrix/client/v3/keys/signatures/upload`
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-management-api>
@@ -8,9 +9,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use pli_core::encryption::{Encryption, KeyUpload, SignatureFailures};
+use pli_core::{
+    encryption::{Encryption, KeyUpload, SignatureFailures},
+    token::SyncToken,
+};
+use pli_schema::Position;
 use ruma::api::client::keys::{
-    claim_keys, get_keys, upload_keys,
+    claim_keys, get_key_changes, get_keys, upload_keys,
     upload_signatures::{self, v3::Failure},
 };
 
@@ -57,6 +62,19 @@ async fn claim(
     Ok(Ruma(claim_keys::v3::Response::new(keys)))
 }
 
+/// `to` is a hint only: what changed after it is told too, for the stream keeps the newest change of
+/// each user.
+async fn changes(
+    State(encryption): State<Encryption>,
+    user: UserOrGuest,
+    Ruma(request): Ruma<get_key_changes::v3::Request>,
+) -> Result<Ruma<get_key_changes::v3::Response>> {
+    SyncToken::parse(&request.to)?;
+    let from = SyncToken::parse(&request.from)?.position;
+    let updates = encryption.device_list_updates(user.user_id(), from, Position::MAX).await?;
+    Ok(Ruma(get_key_changes::v3::Response::new(updates.changed, updates.left)))
+}
+
 async fn signatures(
     State(encryption): State<Encryption>,
     user: UserOrGuest,
@@ -98,6 +116,7 @@ pub fn routes(routes: Routes) -> Routes {
         .ruma(upload)
         .ruma(query)
         .ruma(claim)
+        .ruma(changes)
         .body_limit(UPLOAD_LIMIT_BYTES)
         .ruma(signatures)
 }

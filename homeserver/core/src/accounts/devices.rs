@@ -10,7 +10,7 @@ use pli_store::{Scan, Tx};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, Authenticated, tokens::end_tokens};
-use crate::{Error, Result, encryption};
+use crate::{Error, Result, encryption, push};
 
 /// Longest name of a device, in characters.
 const DISPLAY_NAME_MAX: usize = 256;
@@ -144,6 +144,7 @@ pub(super) async fn delete_device(
     }
     let ended = end_tokens(tx, user_id, device_id, |_| true).await?;
     encryption::remove_device(tx, user_id, device_id).await?;
+    push::remove_pushers_of_device(tx, user_id, device_id).await?;
     tx.delete(&key);
     tx.wake(Topic::Device(key.user_id, key.device_id));
     Ok(ended)

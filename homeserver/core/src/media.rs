@@ -1,0 +1,96 @@
+//! Uploaded files. Their bytes lie in a directory under the hash of their content, so that no name from
+//! outside ever becomes a path, and equal files are kept once; what is known of them is in the store.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
+
+mod download;
+mod files;
+mod thumbnail;
+mod upload;
+
+use std::sync::Arc;
+
+use pli_store::Store;
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::Semaphore;
+
+pub use self::{
+    download::{File, FileStream},
+    files::MediaFiles,
+    thumbnail::{Method, Size},
+    upload::{Meta, UploadError},
+};
+use crate::{Clock, Error, Random, Result};
+
+/// What can be set about media.
+#[derive(Clone, Debug)]
+pub struct MediaSettings {
+    /// Largest upload, in bytes.
+    pub upload_limit_bytes: u64,
+    /// Images being decoded at once.
+    pub thumbnail_workers: usize,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self { upload_limit_bytes: 100 * 1024 * 1024, thumbnail_workers: 2 }
+    }
+}
+
+/// Images that may wait to be decoded; more are told to come back.
+const THUMBNAILS_WAITING: usize = 64;
+
+/// Files, their metadata and thumbnails. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Media {
+    store: Store,
+    clock: Clock,
+    random: Random,
+    server_name: OwnedServerName,
+    settings: Arc<MediaSettings>,
+    files: MediaFiles,
+    /// Permits to decode an image.
+    decoding: Arc<Semaphore>,
+    /// Permits to wait for one.
+    waiting: Arc<Semaphore>,
+}
+
+impl Media {
+    /// The media of a server.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        (clock, random): (Clock, Random),
+        server_name: OwnedServerName,
+        settings: MediaSettings,
+        files: MediaFiles,
+    ) -> Self {
+        let decoding = Arc::new(Semaphore::new(settings.thumbnail_workers.max(1)));
+        let waiting = Arc::new(Semaphore::new(THUMBNAILS_WAITING));
+        let settings = Arc::new(settings);
+        Self { store, clock, random, server_name, settings, files, decoding, waiting }
+    }
+
+    /// Largest upload, in bytes.
+    #[must_use]
+    pub fn upload_limit_bytes(&self) -> u64 {
+        self.settings.upload_limit_bytes
+    }
+
+    /// Only our own media are here, and their ids have a narrow alphabet.
+    fn check_id(&self, server_name: &ServerName, media_id: &str) -> Result<()> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let known = server_name == self.server_name
+            && !media_id.is_empty()
+            && media_id.len() <= 255
+            && media_id.bytes().all(good);
+        if known { Ok(()) } else { Err(no_media()) }
+    }
+}
+
+fn no_media() -> Error {
+    Error::not_found("There is no such media")
+}
+
+#[cfg(test)]
+mod tests;
