@@ -1,5 +1,6 @@
 //! Pli's own API for admins, under `/_pli/admin/v1/`.
 
+pub mod addresses;
 pub mod audit;
 pub mod domains;
 pub mod registration_tokens;
@@ -10,6 +11,7 @@ use crate::Routes;
 /// The routes of the admin API.
 #[must_use]
 pub fn routes(routes: Routes) -> Routes {
+    let routes = addresses::routes(routes);
     let routes = audit::routes(routes);
     let routes = domains::routes(routes);
     let routes = registration_tokens::routes(routes);

@@ -9,7 +9,10 @@ use axum::{
 use pli_core::accounts::Authenticated;
 use ruma::{DeviceId, OwnedUserId, UserId};
 
-use crate::{AppState, Error, request::RequestClass};
+use crate::{
+    AppState, Error,
+    request::{ClientAddress, RequestClass},
+};
 
 /// A user of this server with a valid access token; guests are refused
 /// (`M_GUEST_ACCESS_FORBIDDEN`). Dereferences to [`Authenticated`].
@@ -84,6 +87,20 @@ pub fn access_token(parts: &Parts) -> Result<Option<String>, Error> {
     Ok(fields.into_iter().find(|(name, _)| name == "access_token").map(|(_, token)| token))
 }
 
+/// Notes that the device was seen, without making the request wait for it.
+fn note_seen(parts: &Parts, state: &AppState, who: &Authenticated) {
+    let ip = parts.extensions.get().map(|ClientAddress(address)| address.to_string());
+    let (accounts, who) = (state.accounts.clone(), who.clone());
+    if !accounts.is_news(&who) {
+        return;
+    }
+    tokio::spawn(async move {
+        if let Err(error) = accounts.note_seen(&who, ip).await {
+            tracing::warn!(%error, "when a device was seen could not be noted");
+        }
+    });
+}
+
 /// Who the token stands for; the request is counted for that user.
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
     match access_token(parts)? {
@@ -92,6 +109,7 @@ async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenti
             if let Some(&RequestClass(class)) = parts.extensions.get() {
                 state.rate_limits.check_user(class, &who.user_id)?;
             }
+            note_seen(parts, state, &who);
             Ok(Some(who))
         }
         None => Ok(None),

@@ -79,6 +79,10 @@ impl RequestLayer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestClass(pub(crate) Class);
 
+/// The address of the client, carried to the identity's extractor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
 /// The middleware.
 pub async fn around(
     State(layer): State<RequestLayer>,
@@ -93,6 +97,9 @@ pub async fn around(
     let started = Instant::now();
     let class = Class::of(&method, path);
     request.extensions_mut().insert(RequestClass(class));
+    if let Some(address) = layer.address(&request) {
+        request.extensions_mut().insert(ClientAddress(address));
+    }
     let response = async {
         if method == Method::OPTIONS {
             return StatusCode::OK.into_response();

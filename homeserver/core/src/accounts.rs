@@ -13,6 +13,7 @@ pub mod profiles;
 pub mod registration;
 pub mod registration_tokens;
 mod secret;
+mod seen;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
@@ -29,7 +30,9 @@ use pli_schema::{
 use pli_store::{Store, Tx};
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 
-use self::{cache::TokenCache, passwords::Passwords, uia::UiaSessions, wrong_tries::WrongTries};
+use self::{
+    cache::TokenCache, passwords::Passwords, seen::Seen, uia::UiaSessions, wrong_tries::WrongTries,
+};
 pub use self::{
     devices::Device,
     emails::AccountEmail,
@@ -112,6 +115,7 @@ pub struct Accounts {
     uia: Arc<UiaSessions>,
     wrong_tries: Arc<WrongTries>,
     policy: Policy,
+    seen: Arc<Seen>,
 }
 
 impl Accounts {
@@ -137,6 +141,7 @@ impl Accounts {
             random,
             settings: Arc::new(settings),
             cache: Arc::default(),
+            seen: Arc::default(),
         })
     }
 

@@ -232,3 +232,109 @@ async fn guests_only_where_they_are_allowed() {
     let token = guest.session.unwrap().access_token;
     assert!(open.accounts.authenticate(token.reveal()).await.unwrap().is_guest);
 }
+
+/// Every state of an account against every way in (with the password hash left in place, so that the
+/// flags alone must hold).
+#[tokio::test]
+async fn closed_and_locked_accounts_have_no_way_in() {
+    use pli_schema::records::accounts::{AccountKey, AccountRecord};
+    type Change = fn(&mut AccountRecord);
+    let states: [(&str, Change, &str, &str); 5] = [
+        ("active", |_| {}, "in", "in"),
+        ("suspended", |account| account.suspended = true, "in", "in"),
+        ("locked", |account| account.locked = true, "locked", "locked"),
+        ("deactivated", |account| account.deactivated = true, "deactivated", "unknown"),
+        (
+            "erased",
+            |account| (account.deactivated, account.erased) = (true, true),
+            "deactivated",
+            "unknown",
+        ),
+    ];
+    for (state, change, by_login, by_token) in states {
+        let world = world(|_| {});
+        let wish = DeviceWish { refresh_token: true, ..DeviceWish::default() };
+        register(&world, "alice").await;
+        let login = || password_login("alice", "pass word");
+        let session = world.accounts.login(login(), &wish).await.unwrap();
+        let who = world.accounts.authenticate(session.access_token.reveal()).await.unwrap();
+        let (token, _) = world.accounts.new_login_token(&who).await.unwrap();
+        let key = &AccountKey { user_id: session.user_id.clone() };
+        world
+            .accounts
+            .store
+            .write(|tx| async move {
+                let mut account = tx.get(key).await?.unwrap();
+                change(&mut account);
+                Ok::<_, Error>(tx.put(key, &account)?)
+            })
+            .await
+            .unwrap();
+        // Another process on the same store: nothing is cached there.
+        let settings = world.accounts.settings().clone();
+        let clock = Clock::Test(world.clock.clone());
+        let store = world.accounts.store.clone();
+        let accounts = Accounts::new(store, clock, Random::seeded(8), settings).unwrap();
+        fn told<T>(result: Result<T>) -> &'static str {
+            match result {
+                Ok(_) => "in",
+                Err(Error::UserLocked) => "locked",
+                Err(Error::UserDeactivated) => "deactivated",
+                Err(Error::UnknownToken { .. }) => "unknown",
+                Err(_) => "otherwise",
+            }
+        }
+        let refresh = session.refresh_token.unwrap();
+        assert_eq!(told(accounts.login(login(), &wish).await), by_login, "{state}: password");
+        let by_login_token = accounts.login(LoginRequest::Token(token), &wish).await;
+        assert_eq!(told(by_login_token), by_login, "{state}: login token");
+        assert_eq!(told(accounts.login_as(&who.user_id, &wish).await), by_login, "{state}: as");
+        let access = accounts.authenticate(session.access_token.reveal()).await;
+        assert_eq!(told(access), by_token, "{state}: access token");
+        assert_eq!(told(accounts.refresh(refresh.reveal()).await), by_token, "{state}: refresh");
+    }
+}
+
+/// The time of a wrong login does not tell whether the account exists.
+#[tokio::test]
+async fn unknown_users_take_as_long_as_wrong_passwords() {
+    let world = world(|settings| {
+        settings.passwords.memory_kib = 1_024;
+        settings.passwords.passes = 2;
+    });
+    register(&world, "alice").await;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..150 {
+        for (name, times) in ["alice", "nobody"].into_iter().zip(&mut times) {
+            let start = std::time::Instant::now();
+            let refused =
+                world.accounts.login(password_login(name, "wrong"), &DeviceWish::default()).await;
+            times.push(start.elapsed().as_secs_f64());
+            assert!(matches!(refused, Err(Error::Forbidden(_))));
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    // A lookup in the store is all that differs; the hash is some hundred times that.
+    assert!((known - unknown).abs() < known * 0.15, "{known} s and {unknown} s");
+}
+
+#[tokio::test]
+async fn devices_are_noted_as_seen_once_in_ten_minutes() {
+    let world = world(|_| {});
+    let session = register(&world, "alice").await;
+    let who = world.accounts.authenticate(session.access_token.reveal()).await.unwrap();
+    let seen = || async { world.accounts.device(&who.user_id, &who.device_id).await.unwrap() };
+    world.accounts.note_seen(&who, Some("192.0.2.1".into())).await.unwrap();
+    let first = seen().await;
+    assert_eq!(first.last_seen_ip.as_deref(), Some("192.0.2.1"));
+    world.clock.advance_ms(60_000);
+    world.accounts.note_seen(&who, Some("192.0.2.1".into())).await.unwrap();
+    assert_eq!(seen().await, first);
+    world.clock.advance_ms(600_000);
+    world.accounts.note_seen(&who, None).await.unwrap();
+    assert_eq!(seen().await.last_seen_ms, first.last_seen_ms + 660_000);
+    assert_eq!(seen().await.last_seen_ip, first.last_seen_ip);
+}

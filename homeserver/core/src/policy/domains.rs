@@ -84,6 +84,16 @@ impl Policy {
         Self { store, clock, server_name, open }
     }
 
+    /// The store, for the other parts of the policy.
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// Whether the owner of an address may have an account here, now.
     ///
     /// # Errors
