@@ -250,7 +250,10 @@ async fn tokens_for_mails_are_asked_for_and_links_show_a_page() {
     let submit = json!({ "sid": answer["sid"], "client_secret": "abc", "token": "000000" });
     let (status, refused) = call(&state, "POST", "/_pli/email/validate", "", submit).await;
     assert_eq!(status, 400);
-    assert!(refused["errcode"].is_string());
+    assert_eq!(refused["errcode"], "M_THREEPID_AUTH_FAILED");
+    let nonsense = json!({ "sid": 3 });
+    let (status, refused) = call(&state, "POST", "/_pli/email/validate", "", nonsense).await;
+    assert_eq!((status, &refused["errcode"]), (400, &json!("M_BAD_JSON")));
     let (status, _) =
         call(&state, "GET", "/_pli/email/validate?sid=x&token=y", "", Value::Null).await;
     assert_eq!(status, 400);

@@ -6,10 +6,11 @@
 //! Opening the link proves nothing, because mail scanners open links too: the person clicks.
 
 use axum::{
-    extract::{FromRequest, Query, Request, State},
+    extract::{Query, State, rejection::BytesRejection},
     response::{IntoResponse, Response},
 };
-use http::{Method, StatusCode, header};
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use pli_core::{
     Error,
     accounts::{Accounts, Secret},
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::page;
-use crate::{AppState, Json, PreferredLanguage, Result, Routes};
+use crate::{Json, PreferredLanguage, Result, Routes};
 
 /// Where it is.
 pub const PATH: &str = "/_pli/email/validate";
@@ -79,19 +80,25 @@ async fn show(
     page(StatusCode::OK, language, title, text, &form)
 }
 
+/// JSON for clients, a form for the page. Told apart by the body, because many clients send JSON under
+/// any content type.
 async fn submit(
     State(accounts): State<Accounts>,
-    State(state): State<AppState>,
     PreferredLanguage(preferred): PreferredLanguage,
-    request: Request,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
-    if !is_form(&request) {
-        let Json(given) = Json::<Submitted>::from_request(request, &state).await?;
+    let body = body.map_err(|_| Error::too_large("The request is too large"))?;
+    if body.trim_ascii_start().starts_with(b"{") {
+        let given: Submitted =
+            serde_json::from_slice(&body).map_err(|error| match error.is_data() {
+                true => Error::BadJson(error.to_string()),
+                false => Error::NotJson(error.to_string()),
+            })?;
         let secret = given.client_secret.map(Secret::from);
         accounts.submit_validation(&given.sid, secret.as_ref(), &given.token.into()).await?;
         return Ok(Json(json!({ "success": true })).into_response());
     }
-    let Ok(axum::Form(given)) = axum::Form::<Submitted>::from_request(request, &state).await else {
+    let Some(given) = form(&body) else {
         return Ok(failed(preferred));
     };
     let token = Secret::from(given.token);
@@ -109,12 +116,10 @@ async fn submit(
     }
 }
 
-fn is_form(request: &Request) -> bool {
-    request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+/// The fields of the page's form. Session and token are letters that a query can hold as they are.
+fn form(body: &[u8]) -> Option<Submitted> {
+    let uri = format!("/?{}", std::str::from_utf8(body).ok()?).parse().ok()?;
+    Query::try_from_uri(&uri).ok().map(|Query(given)| given)
 }
 
 /// The routes of this file.
