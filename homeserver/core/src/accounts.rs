@@ -2,8 +2,6 @@
 
 mod cache;
 pub mod devices;
-#[cfg(test)]
-mod email_tests;
 pub mod emails;
 pub mod login;
 mod names;

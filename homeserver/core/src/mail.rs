@@ -2,6 +2,8 @@
 //! restarts. No request ever waits for a mail server, and no address is ever logged.
 
 pub mod letters;
+#[cfg(test)]
+mod proof_tests;
 mod queue;
 pub mod transport;
 

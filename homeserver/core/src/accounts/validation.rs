@@ -196,7 +196,7 @@ impl Accounts {
     }
 
     /// The session, if its proof has been given and can be used for a purpose.
-    pub(super) async fn proof(
+    pub(crate) async fn proof(
         &self,
         purpose: Purpose,
         sid: &str,

@@ -9,16 +9,26 @@ use pli_schema::{
 };
 use pli_store::Store;
 use ruma::{
-    api::client::uiaa::{AuthData, AuthType},
+    api::client::uiaa::{AuthData, AuthType, UiaaInfo},
     server_name, user_id,
 };
 
-use super::{password_change::PasswordChange, tests::challenge, *};
+use super::Mailer;
 use crate::{
-    TestClock,
-    mail::Mailer,
+    Clock, Error, Random, Result, TestClock,
+    accounts::{
+        AccountSettings, Accounts, DeviceWish, LoginIdentifier, LoginRequest, Operation,
+        PasswordChange, RegisterRequest, Registered, Secret, ValidationRequest,
+    },
     policy::{DomainChange, NewDomain},
 };
+
+fn challenge<T: std::fmt::Debug>(result: Result<T>) -> UiaaInfo {
+    match result {
+        Err(Error::Uia(info)) => *info,
+        other => panic!("expected a challenge, got {other:?}"),
+    }
+}
 
 struct Post {
     accounts: Accounts,
