@@ -16,7 +16,7 @@ use crate::{
     router::routes,
 };
 
-fn state() -> AppState {
+pub(crate) fn state() -> AppState {
     let mut config = Config::default();
     config.registration.open_with_dummy = true;
     config.passwords = PasswordSettings::cheap();
@@ -35,7 +35,13 @@ fn state() -> AppState {
     .state
 }
 
-async fn call(state: &AppState, method: &str, uri: &str, token: &str, body: Value) -> (u16, Value) {
+pub(crate) async fn call(
+    state: &AppState,
+    method: &str,
+    uri: &str,
+    token: &str,
+    body: Value,
+) -> (u16, Value) {
     let mut request = Request::builder().method(method).uri(uri);
     if !token.is_empty() {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -48,7 +54,7 @@ async fn call(state: &AppState, method: &str, uri: &str, token: &str, body: Valu
     (status, serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
-async fn register(state: &AppState, name: &str) -> (String, String) {
+pub(crate) async fn register(state: &AppState, name: &str) -> (String, String) {
     let body = json!({
         "username": name, "password": "pass word", "auth": { "type": "m.login.dummy" },
     });

@@ -70,7 +70,12 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         random: parts.random.clone(),
         signing_key: parts.signing_key.clone(),
         server_name: parts.server_name.clone(),
-        settings: RoomSettings { default_version, ..RoomSettings::default() },
+        settings: RoomSettings {
+            default_version,
+            creation_open: config.rooms.creation_open,
+            tchap_room_rules: config.rooms.tchap_rules,
+            ..RoomSettings::default()
+        },
     });
     let accounts = accounts(&parts)?;
     let encryption =

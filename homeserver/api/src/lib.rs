@@ -21,6 +21,8 @@ pub mod language;
 pub mod pages;
 pub mod rate_limits;
 pub mod request;
+#[cfg(test)]
+mod room_tests;
 pub mod router;
 pub mod serve;
 pub mod state;

@@ -65,6 +65,8 @@ pub struct RoomSettings {
     pub event_cache_bytes: usize,
     /// Senders that may wait for one room at the same time; more are told to come back.
     pub lane_waiting_max: usize,
+    /// Everyone may create rooms; else only admins of the server.
+    pub creation_open: bool,
     /// Whether the rules of [`crate::policy::rooms`] apply.
     pub tchap_room_rules: bool,
 }
@@ -75,6 +77,7 @@ impl Default for RoomSettings {
             default_version: RoomVersionId::V12,
             event_cache_bytes: 64 * 1024 * 1024,
             lane_waiting_max: 1_024,
+            creation_open: true,
             tchap_room_rules: false,
         }
     }

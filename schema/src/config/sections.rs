@@ -136,6 +136,11 @@ settings! {
     pub struct RoomSettings {
         /// The version of new rooms, `1` to `12`. Some older clients cannot join rooms of version 12.
         pub default_version: String = "12".into();
+        /// The server accepts room creation from everyone; else from admins only.
+        pub creation_open: bool = true;
+        /// The rules of the French administration's messenger for rooms: an access rule in every room,
+        /// forced encryption of private rooms, 90 days for messages of public ones.
+        pub tchap_rules: bool = false;
     }
 
     /// Uploaded files.

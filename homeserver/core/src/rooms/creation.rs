@@ -113,10 +113,14 @@ impl Rooms {
     /// Creates a room with everything that the request implies, or nothing of it.
     ///
     /// # Errors
+    /// [`Error::Forbidden`] if the server lets only admins create rooms;
     /// [`Error::UnsupportedRoomVersion`]; [`Error::RoomInUse`] if the alias is taken;
     /// [`Error::InvalidRoomState`] if the rules refuse one of the events; [`Error::InvalidParam`],
     /// [`Error::BadJson`], [`Error::TooLarge`] for malformed wishes.
     pub async fn create(&self, request: CreateRoom) -> Result<OwnedRoomId> {
+        if !self.settings().creation_open && !self.is_server_admin(&request.creator).await? {
+            return Err(Error::forbidden("Only admins of this server create rooms"));
+        }
         let new = &self.new_room(request).await?;
         let (room, staged) =
             self.store().write(|tx| async move { self.stage_new_room(&tx, new).await }).await?;

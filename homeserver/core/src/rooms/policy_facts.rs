@@ -139,7 +139,8 @@ impl Rooms {
         Ok(account.is_some_and(|account| account.kind != AccountKind::Agent))
     }
 
-    async fn is_server_admin(&self, user_id: &UserId) -> Result<bool> {
+    /// Whether a user is an admin of this server.
+    pub(super) async fn is_server_admin(&self, user_id: &UserId) -> Result<bool> {
         let account = self.store().get(&AccountKey { user_id: user_id.to_owned() }).await?;
         Ok(account.is_some_and(|account| account.admin))
     }

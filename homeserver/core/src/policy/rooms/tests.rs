@@ -1,3 +1,5 @@
+//! The rules for rooms, each with what it allows and what it refuses.
+
 use serde_json::json;
 
 use super::*;

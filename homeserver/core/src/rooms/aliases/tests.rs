@@ -1,3 +1,5 @@
+//! Who may make and delete aliases, and what a canonical alias may name.
+
 use ruma::RoomVersionId;
 use serde_json::json;
 

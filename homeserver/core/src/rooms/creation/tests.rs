@@ -1,3 +1,5 @@
+//! Presets, versions, the order of the first events, and wishes that are refused.
+
 use ruma::RoomVersionId;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Pages, filters and entries of the directory, and who may publish.
+
 use ruma::{OwnedRoomId, room::RoomType};
 use serde_json::json;
 

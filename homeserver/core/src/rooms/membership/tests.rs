@@ -1,3 +1,5 @@
+//! Every change of membership, with and without the power to make it.
+
 use ruma::{OwnedRoomId, RoomVersionId};
 use serde_json::json;
 
@@ -55,10 +57,10 @@ async fn bring(rooms: &Rooms, room: &OwnedRoomId, to: Option<Membership>) {
 /// Who does what to bob, and what bob is then; `None`: refused.
 type Case = (&'static str, &'static str, Option<Membership>);
 
-#[tokio::test]
-async fn every_action_from_every_membership_with_and_without_power() {
+/// From every membership of bob: what the actions of [`cases`] lead to.
+fn table() -> [(Option<Membership>, [Case; 12]); 6] {
     use Membership::{Ban, Invite, Join, Knock, Leave};
-    let table: [(Option<Membership>, [Case; 12]); 6] = [
+    [
         (None, cases([Some(Invite), None, None, None, None, Some(Ban), None, Some(Knock), None])),
         (
             Some(Invite),
@@ -107,8 +109,12 @@ async fn every_action_from_every_membership_with_and_without_power() {
             ]),
         ),
         (Some(Ban), cases([None, None, None, None, None, Some(Ban), Some(Leave), None, None])),
-    ];
-    for (before, cases) in table {
+    ]
+}
+
+#[tokio::test]
+async fn every_action_from_every_membership_with_and_without_power() {
+    for (before, cases) in table() {
         for (who, action, after) in cases {
             let rooms = rooms();
             let room = private_room(&rooms, json!({ "join_rule": "knock" })).await;

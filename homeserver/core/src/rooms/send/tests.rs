@@ -1,3 +1,5 @@
+//! Redactions in every room version.
+
 use pli_federation::room_version;
 use ruma::{OwnedRoomId, RoomVersionId};
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Appending: once per transaction id, in one line, bounded.
+
 use std::collections::BTreeSet;
 
 use ruma::{RoomVersionId, events::TimelineEventType};

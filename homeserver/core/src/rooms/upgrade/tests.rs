@@ -1,3 +1,5 @@
+//! What moves to the new room, and who may move it.
+
 use super::*;
 use crate::rooms::{
     CreateRoom, InitialState, Preset,
