@@ -86,7 +86,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         Outgoing::new(config.push.allow_private_addresses)?,
     );
     let stopping = Stopping::default();
-    let sync = sync_of(&parts.store, &rooms, &encryption, &stopping);
+    let sync = sync_of(&rooms, &encryption, &push, &stopping);
     let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
     let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
     let state = AppState {
@@ -137,12 +137,14 @@ fn mailer(parts: &Parts) -> Result<Mailer> {
 }
 
 /// Syncs with all they need.
-fn sync_of(store: &Store, rooms: &Rooms, encryption: &Encryption, stopping: &Stopping) -> Sync {
+fn sync_of(rooms: &Rooms, encryption: &Encryption, push: &Push, stopping: &Stopping) -> Sync {
+    let store = rooms.store();
     let notifier = Notifier::new(rooms.clone());
     Sync::new(SyncParts {
         rooms: rooms.clone(),
         history: History::new(rooms.clone()),
         encryption: encryption.clone(),
+        push: push.clone(),
         filters: Filters::new(store.clone()),
         account_data: AccountData::new(store.clone()),
         receipts: Receipts::new(rooms.clone()),

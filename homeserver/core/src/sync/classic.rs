@@ -13,8 +13,8 @@ use super::{
     turn::{Turn, typing_rooms},
 };
 use crate::{
-    AccountData, Encryption, Error, Filters, History, Notifier, Receipts, Result, Rooms, Typing,
-    token::SyncToken,
+    AccountData, Encryption, Error, Filters, History, Notifier, Push, Receipts, Result, Rooms,
+    Typing, token::SyncToken,
 };
 
 /// Longest time for which a sync waits.
@@ -43,6 +43,8 @@ pub struct SyncParts {
     pub receipts: Receipts,
     /// Who types.
     pub typing: Typing,
+    /// Push rules and unread counts.
+    pub push: Push,
     /// The server is about to stop: those who wait are answered.
     pub stopping: CancellationToken,
 }

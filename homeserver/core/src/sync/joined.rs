@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pli_schema::{
-    EventNumber, Position,
+    EventNumber, Position, RoomNumber,
     records::rooms::{Membership, UserRoomRecord},
 };
 use pli_store::Stored;
@@ -15,7 +15,9 @@ use super::{
     turn::{Private, Turn},
     view::StateView,
 };
-use crate::{Result, filters, json::Object, rooms::Room, token::Boundary};
+use crate::{
+    Result, filters, json::Object, push::NotificationCounts, rooms::Room, token::Boundary,
+};
 
 /// Memberships followed back to the token.
 const HOPS_MAX: usize = 1_000;
@@ -73,7 +75,30 @@ impl Turn<'_> {
         out.raw("timeline", &shown.to_json(&renderer).await?);
         self.write_state(&mut out, &state);
         out.events("ephemeral", &ephemeral).events("account_data", &account_data);
+        self.write_unread(&mut out, number).await?;
         Ok(Some(out.finish()))
+    }
+
+    /// The numbers of notifications; those of threads apart if the client asks for that.
+    async fn write_unread(&self, out: &mut Object, room: RoomNumber) -> Result<()> {
+        let unread = self.parts().push.unread(&self.request.user_id, room).await?;
+        let json = |counts: NotificationCounts| {
+            let NotificationCounts { notifications, highlights } = counts;
+            format!(r#"{{"highlight_count":{highlights},"notification_count":{notifications}}}"#)
+        };
+        if !self.filter.room.timeline.unread_thread_notifications {
+            out.raw("unread_notifications", &json(unread.total()));
+            return Ok(());
+        }
+        out.raw("unread_notifications", &json(unread.main));
+        let mut threads = Object::new();
+        for (root, counts) in unread.threads {
+            threads.raw(root.as_str(), &json(counts));
+        }
+        if !threads.is_empty() {
+            out.raw("unread_thread_notifications", &threads.finish());
+        }
+        Ok(())
     }
 
     /// Whether the user was joined at a position and stayed joined until the given member event.

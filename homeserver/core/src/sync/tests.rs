@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    AccountData, Encryption, Filters, History, Notifier, Receipts, Rooms, Typing,
+    AccountData, Encryption, Filters, History, Notifier, Push, Random, Receipts, Rooms, Typing,
+    outgoing::Outgoing,
     receipts::Markers,
     rooms::{
         RoomSettings,
@@ -45,6 +46,7 @@ impl Server {
             receipts: Receipts::new(rooms.clone()),
             typing: Typing::new(rooms.clone(), notifier.clone()),
             notifier,
+            push: Push::new(rooms.clone(), Random::seeded(1), Outgoing::new(true).unwrap()),
             stopping: Default::default(),
         });
         let task = tokio::spawn(sync.clone().run());
@@ -474,4 +476,36 @@ async fn filters_leave_out_what_they_name() {
     let joined = join(&answer, &room);
     assert_eq!(types(&joined["timeline"]), ["m.room.message"]);
     assert_eq!(types(&joined["state"]), ["m.room.create"]);
+}
+
+#[tokio::test]
+async fn unread_counts_and_push_rules_are_told() {
+    let server = Server::new();
+    let room = server.room().await;
+    server.join(&room, "bob").await;
+    let first = server.initial("bob").await;
+    assert!(types(&first["account_data"]).contains(&"m.push_rules".to_owned()));
+    assert_eq!(join(&first, &room)["unread_notifications"]["notification_count"], 0);
+    let root = server.say(&room, "alice", "hello").await;
+    let next = server.next("bob", &first).await;
+    assert_eq!(types(&next["account_data"]), Vec::<String>::new());
+    let counts = json!({ "highlight_count": 0, "notification_count": 1 });
+    assert_eq!(join(&next, &room)["unread_notifications"], counts);
+    let thread = json!({
+        "msgtype": "m.text", "body": "t",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": root },
+    });
+    let kind = ruma::events::TimelineEventType::RoomMessage;
+    let draft = crate::rooms::Draft::message(user("alice"), kind, raw(&thread)).unwrap();
+    server.rooms.append(&room, draft, None).await.unwrap();
+    let apart = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
+    let seen = server.sync(with_filter(since("bob", &next), apart)).await;
+    assert_eq!(join(&seen, &room)["unread_notifications"], counts);
+    assert_eq!(join(&seen, &room)["unread_thread_notifications"][&root], counts);
+    let push = &server.sync.parts.push;
+    push.enable_rule(&user("bob"), ruma::push::RuleKind::Override, ".m.rule.master", true)
+        .await
+        .unwrap();
+    let changed = server.next("bob", &seen).await;
+    assert_eq!(types(&changed["account_data"]), ["m.push_rules"]);
 }

@@ -97,7 +97,9 @@ impl Turn<'_> {
         let mut body = Object::new();
         let inbox = self.to_device(&mut body).await?;
         self.device_lists(&mut body).await?;
-        body.events("account_data", &self.global_events(&global));
+        let mut global = self.global_events(&global);
+        global.extend(self.push_rules().await?);
+        body.events("account_data", &global);
         sections.write(&mut body);
         let empty = body.is_empty();
         self.key_counts(&mut body).await?;
@@ -224,6 +226,18 @@ impl Turn<'_> {
             section.raw(room.id.as_str(), &json);
         }
         Ok(())
+    }
+
+    /// `m.push_rules`, if it changed.
+    async fn push_rules(&self) -> Result<Option<String>> {
+        const TYPE: &str = "m.push_rules";
+        let (push, user_id) = (&self.parts().push, &self.request.user_id);
+        let changed_at = push.rules_changed_at(user_id).await?;
+        let new = self.since.is_none_or(|since| changed_at > since.position);
+        if !new || !filters::allows_data(&self.filter.account_data, TYPE, user_id) {
+            return Ok(None);
+        }
+        Ok(Some(push.rules_event(user_id).await?.json().get().to_owned()))
     }
 
     fn global_events(&self, events: &[AccountDataEvent]) -> Vec<String> {
