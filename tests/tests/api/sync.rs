@@ -145,6 +145,8 @@ async fn receipts_typing_tags_and_account_data_over_http() {
     let of_alice = format!("{own}/account_data/org.x");
     bob.get(&of_alice).await.refused(403, "M_FORBIDDEN");
     assert_eq!(alice.get(&of_alice).await.ok(), json!({ "a": 1 }));
+    let rules = alice.get(&format!("{own}/account_data/m.push_rules")).await.ok();
+    assert!(rules["global"]["override"].is_array());
     let answer = alice.sync(Some(token(&answer))).await;
     assert_eq!(answer["account_data"]["events"][0]["type"], "org.x");
     let data = &answer["rooms"]["join"][&room]["account_data"]["events"][0];

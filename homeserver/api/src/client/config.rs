@@ -6,7 +6,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
 
 use axum::extract::State;
-use pli_core::AccountData;
+use pli_core::{AccountData, Push};
 use ruma::{
     UserId,
     api::client::config::{
@@ -31,11 +31,17 @@ pub(super) fn require_own(user: &UserOrGuest, path: &UserId) -> Result<()> {
 
 async fn get_global_account_data(
     State(account_data): State<AccountData>,
+    State(push): State<Push>,
     user: UserOrGuest,
     Ruma(request): Ruma<get_global::Request>,
 ) -> Result<RawJson> {
     require_own(&user, &request.user_id)?;
     let data_type = request.event_type.to_string();
+    // The push rules are account data to clients; they are kept elsewhere.
+    if data_type == "m.push_rules" {
+        let rules = push.rules(user.user_id()).await?;
+        return Ok(RawJson(serde_json::json!({ "global": &*rules }).to_string().into()));
+    }
     let content = account_data.get(user.user_id(), None, &data_type).await?;
     Ok(RawJson(content.into()))
 }
