@@ -163,7 +163,10 @@ SYNC(fdatasync)
 #define TRUNCATE(name, off)                                            \
     int name(int fd, off length) {                                     \
         pthread_mutex_lock(&lock);                                     \
+        struct stat st;                                                \
+        int shrinks = watched(fd) && fstat(fd, &st) == 0 && length < st.st_size; \
         int r = REAL(name)(fd, length);                                \
+        if (r == 0 && shrinks) used -= st.st_size - length;            \
         if (r == 0 && watched(fd)) record('T', fds[fd].inode, length, NULL, 0); \
         pthread_mutex_unlock(&lock);                                   \
         return r;                                                      \

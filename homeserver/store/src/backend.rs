@@ -9,7 +9,8 @@ use crate::{
     Batch, Committed, Op, RawScan, RawValue, StoreError, encode_value,
     limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX},
     memory::Memory,
-    sled_backend::{RawRow, Sled, Tap},
+    sled_backend::{RawRow, Sled},
+    tap::Tap,
 };
 
 /// An engine that keeps ordered bytes. An enum, so that hot paths have no trait objects.

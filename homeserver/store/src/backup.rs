@@ -108,7 +108,7 @@ fn write_backup(
 }
 
 /// Writes what has changed; the position this reaches to.
-fn drain(tap: &crate::sled_backend::Tap, file: &mut Writer) -> Result<Position, StoreError> {
+fn drain(tap: &crate::tap::Tap, file: &mut Writer) -> Result<Position, StoreError> {
     let (changes, position) = tap.take()?;
     for (key, value) in &changes {
         file.put(key, value.as_deref())?;

@@ -1,5 +1,7 @@
 //! What a transaction asks of a backend.
 
+use std::sync::Arc;
+
 use pli_schema::{Position, Topic, key::EncodedKey};
 
 /// One change.
@@ -37,4 +39,22 @@ pub struct Batch {
     pub ops: Vec<Op>,
     /// What the commit is about.
     pub topics: Vec<Topic>,
+}
+
+/// A commit that is durable, as told to subscribers, in order of position.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its position.
+    pub position: Position,
+    /// What it is about.
+    pub topics: Arc<[Topic]>,
+}
+
+/// The bytes of a key with the commit's position filled in.
+pub(crate) fn stamped(key: EncodedKey, position: Position) -> Vec<u8> {
+    let EncodedKey { mut bytes, stamp } = key;
+    if let Some(slot) = stamp.and_then(|at| bytes.get_mut(at..at.saturating_add(8))) {
+        slot.copy_from_slice(&position.0.to_be_bytes());
+    }
+    bytes
 }

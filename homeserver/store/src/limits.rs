@@ -29,6 +29,8 @@ pub(crate) const FEED_MAX: usize = 4_096;
 pub(crate) const FREE_BYTES_MIN: u64 = 32 * 1_024 * 1_024;
 /// Bytes set aside to open the engine with once the disk is full.
 pub(crate) const RESERVE_BYTES: u64 = 16 * 1_024 * 1_024;
+/// Bytes that must be free beside that reserve before a store that met a full disk writes again.
+pub(crate) const HEAL_MARGIN_BYTES: u64 = 8 * 1_024 * 1_024;
 /// Log bytes since the last snapshot after which a quiet moment is used to make a new one.
 pub(crate) const LOG_BYTES_QUIET: u64 = 64 * 1_024 * 1_024;
 /// Log bytes since the last snapshot after which a new one is made even under load.

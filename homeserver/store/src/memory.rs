@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Batch, Committed, Direction, Expectation, Op, RawScan, RawValue, StoreError, encode_value,
-    sled_backend::{Change, Tap, Taps},
+    tap::{Change, Tap, Taps},
 };
 
 /// The backend. Clones share the data.
@@ -66,7 +66,7 @@ impl Memory {
         for op in batch.ops {
             match op {
                 Op::Put { key, record } => {
-                    let key = crate::tx::stamped(key, position);
+                    let key = crate::batch::stamped(key, position);
                     if !taps.is_empty() {
                         changes.push((key.clone(), Some(encode_value(&key, position, &record))));
                     }

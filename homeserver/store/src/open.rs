@@ -1,14 +1,13 @@
 //! Opening a store that is on disk.
 
-use std::path::PathBuf;
-
 use pli_schema::{
     Key, Position, Record,
     records::meta::{FormatKey, FormatRecord},
 };
 
 use crate::{
-    Backend, Batch, Direction, Expectation, Op, RawScan, Store, StoreError, sled_backend::Sled,
+    Backend, Batch, Direction, Expectation, Op, OpenOptions, Progress, RawScan, Store, StoreError,
+    sled_backend::Sled,
 };
 
 /// The product that a store must name.
@@ -16,29 +15,6 @@ const PRODUCT: &str = "pli";
 
 /// The format that this version of the program reads and writes.
 pub const FORMAT: u32 = 1;
-
-/// What an acknowledged write has survived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The loss of power: it is on disk.
-    #[default]
-    Sync,
-    /// The end of the process only. For benchmarks and tests.
-    Relaxed,
-}
-
-/// How to open a store.
-#[derive(Clone, Debug)]
-pub struct OpenOptions {
-    /// The directory; it is made if it is not there.
-    pub dir: PathBuf,
-    /// The server name whose data this is. A store belongs to one name for ever.
-    pub server_name: String,
-    /// When a write is acknowledged.
-    pub durability: Durability,
-    /// Memory for the engine's cache, in bytes. The process uses about a third more.
-    pub cache_bytes: u64,
-}
 
 /// What opening found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +25,6 @@ pub struct Opened {
     pub format_before: u32,
     /// The position of the newest commit.
     pub position: Position,
-}
-
-/// How far long work has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done, e.g. `check`.
-    pub what: &'static str,
-    /// Rows done.
-    pub rows: u64,
-    /// Bytes done.
-    pub size_bytes: u64,
 }
 
 /// One step from a format to the next. It writes through transactions of its own, and must bear being
@@ -244,6 +209,7 @@ mod tests {
     use pli_schema::records::meta::NumberBlockKey;
 
     use super::*;
+    use crate::Durability;
 
     fn options(dir: &std::path::Path) -> OpenOptions {
         OpenOptions {

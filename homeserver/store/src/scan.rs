@@ -44,6 +44,15 @@ pub struct Row<K: Key> {
     pub record: K::Record,
 }
 
+/// A record with the position of the commit that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored<R> {
+    /// The commit.
+    pub position: Position,
+    /// The record.
+    pub record: R,
+}
+
 /// The first key after all keys that begin with `prefix`.
 fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();

@@ -10,7 +10,6 @@ pub(crate) mod boundary;
 mod committer;
 mod engine;
 pub(crate) mod files;
-mod tap;
 
 use std::{
     fs::File,
@@ -23,14 +22,16 @@ use parking_lot::Mutex;
 use pli_schema::Position;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub(crate) use self::tap::{Change, Tap, Taps};
 use self::{
     boundary::of_io,
     committer::{Committer, Durable, Published, Request, last_position},
     engine::Engine,
     files::Mark,
 };
-use crate::{Batch, Committed, Durability, OpenOptions, RawScan, RawValue, StoreError, limits};
+use crate::{
+    Batch, Committed, Durability, OpenOptions, RawScan, RawValue, StoreError, limits,
+    tap::{Change, Tap, Taps},
+};
 
 /// A key and the bytes kept under it.
 pub(crate) type RawRow = (Vec<u8>, Vec<u8>);
@@ -64,7 +65,7 @@ impl Sled {
         let mut mark = Mark::open(dir)?;
         let engine_dir = files::engine_dir(dir);
         let engine = Arc::new(Engine::open(&engine_dir, options.cache_bytes, options.durability)?);
-        if let Err(error) = files::keep_reserve(dir) {
+        if let Err(error) = files::keep_reserve(dir, 0) {
             tracing::warn!(%error, "there is little space for the store");
         }
         files::sync_dir(dir)?;

@@ -2,33 +2,15 @@
 
 use std::{future::Future, sync::Arc};
 
-use pli_schema::{Key, Position, Record, Topic};
+use pli_schema::{Key, Position, Record};
 use tokio::sync::broadcast;
 
-use crate::{Backend, Row, Scan, StoreError, Tx, memory::Memory};
+use crate::{Backend, Committed, Row, Scan, StoreError, Stored, Tx, memory::Memory};
 
 /// How often a transaction is run again when others overtake it.
 const TRIES: usize = 64;
 /// After how many tries a transaction stands in line with the others that were overtaken so often.
 const TRIES_AT_ONCE: usize = 4;
-
-/// A record with the position of the commit that wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored<R> {
-    /// The commit.
-    pub position: Position,
-    /// The record.
-    pub record: R,
-}
-
-/// A commit that is durable, as told to subscribers, in order of position.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// Its position.
-    pub position: Position,
-    /// What it is about.
-    pub topics: Arc<[Topic]>,
-}
 
 /// The store. Clones share it.
 #[derive(Clone, Debug)]

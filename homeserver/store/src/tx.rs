@@ -163,12 +163,3 @@ impl State {
         self.expect.entry(key).or_insert(written_at);
     }
 }
-
-/// The bytes of a key with the commit's position filled in.
-pub(crate) fn stamped(key: EncodedKey, position: Position) -> Vec<u8> {
-    let EncodedKey { mut bytes, stamp } = key;
-    if let Some(slot) = stamp.and_then(|at| bytes.get_mut(at..at.saturating_add(8))) {
-        slot.copy_from_slice(&position.0.to_be_bytes());
-    }
-    bytes
-}

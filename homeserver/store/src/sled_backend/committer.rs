@@ -19,10 +19,12 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::{
     engine::Engine,
     files::{self, Mark},
-    tap::{Change, Taps},
 };
 use crate::{
-    Batch, Committed, Expectation, Op, StoreError, encode_value, limits, tx::stamped,
+    Batch, Committed, Expectation, Op, StoreError,
+    batch::stamped,
+    encode_value, limits,
+    tap::{Change, Taps},
     value::position_of,
 };
 
@@ -197,7 +199,7 @@ impl Committer {
 
     /// After a full disk: is there space again?
     fn heal(&mut self) -> Result<(), StoreError> {
-        files::keep_reserve(&self.dir)?;
+        files::keep_reserve(&self.dir, limits::HEAL_MARGIN_BYTES)?;
         if !self.engine.is_open() {
             self.read_again()?;
         }

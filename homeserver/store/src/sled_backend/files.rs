@@ -142,13 +142,15 @@ pub(super) fn space(dir: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// Sets space aside, so that there is some to open the engine with once the disk is full. That this
-/// succeeds also says that there is space, which quotas and the like hide from the disk's figures.
-pub(super) fn keep_reserve(dir: &Path) -> Result<(), StoreError> {
+/// succeeds also says that there is space, which quotas and the like hide from the disk's figures; and
+/// `margin_bytes` beside it.
+pub(super) fn keep_reserve(dir: &Path, margin_bytes: u64) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     let allocated = options.open(dir.join(RESERVE)).and_then(|file| {
-        if file.metadata()?.len() < limits::RESERVE_BYTES {
-            fs2::FileExt::allocate(&file, limits::RESERVE_BYTES)?;
+        if file.metadata()?.len() != limits::RESERVE_BYTES {
+            fs2::FileExt::allocate(&file, limits::RESERVE_BYTES.saturating_add(margin_bytes))?;
+            file.set_len(limits::RESERVE_BYTES)?;
         }
         file.sync_all()
     });
