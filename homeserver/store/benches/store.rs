@@ -208,7 +208,8 @@ async fn million(dir: &Path) {
 
 fn main() {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
-    let given = std::env::args().find_map(|argument| argument.strip_prefix("--dir=").map(PathBuf::from));
+    let given =
+        std::env::args().find_map(|argument| argument.strip_prefix("--dir=").map(PathBuf::from));
     let dir = given.unwrap_or_else(std::env::temp_dir);
     let dir = dir.join(format!("pli-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory to work in");
