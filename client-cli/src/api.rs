@@ -1,20 +1,24 @@
 //! Plain JSON requests to the homeserver, for what the SDK has no call for.
 
 use reqwest::Method;
+use reqwest::header::ACCEPT_LANGUAGE;
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 
 /// The largest answer that is read.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// A homeserver to ask, with or without an access token.
+/// A homeserver to ask, with or without an access token, in the language of the person: refusals
+/// and mails are written for them.
 pub struct Api {
     http: reqwest::Client,
     base: Url,
     token: Option<Zeroizing<String>>,
+    lang: Lang,
 }
 
 /// An answer of the server: its HTTP status and its JSON.
@@ -45,17 +49,18 @@ impl Answer {
 
 impl Api {
     /// Uses the connection of an SDK client and, when it has a session, its token.
-    pub fn of(client: &matrix_sdk::Client) -> Self {
+    pub fn of(client: &matrix_sdk::Client, lang: Lang) -> Self {
         Self {
             http: client.http_client().clone(),
             base: client.homeserver(),
             token: client.access_token().map(Zeroizing::new),
+            lang,
         }
     }
 
     /// Asks another base URL over the same connections, without the token.
-    pub fn anonymous(client: &matrix_sdk::Client, base: Url) -> Self {
-        Self { http: client.http_client().clone(), base, token: None }
+    pub fn anonymous(client: &matrix_sdk::Client, base: Url, lang: Lang) -> Self {
+        Self { http: client.http_client().clone(), base, token: None, lang }
     }
 
     /// Sends a request to a path made of segments, each percent-encoded.
@@ -77,7 +82,7 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method, url).header(ACCEPT_LANGUAGE, self.lang.code());
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.as_str());
         }
@@ -92,7 +97,8 @@ impl Api {
     /// # Errors
     /// As `call`.
     pub async fn post_to(&self, url: Url, body: &Value) -> Result<Answer> {
-        read(self.http.post(url).json(body).send().await?).await
+        let request = self.http.post(url).header(ACCEPT_LANGUAGE, self.lang.code());
+        read(request.json(body).send().await?).await
     }
 }
 

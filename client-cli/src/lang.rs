@@ -20,6 +20,14 @@ impl Lang {
         if language.eq_ignore_ascii_case("fr") { Self::Fr } else { Self::En }
     }
 
+    /// The two letters of the language (ISO 639-1).
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Fr => "fr",
+        }
+    }
+
     /// Chooses the language before the arguments are parsed, since the help needs it too.
     ///
     /// Order: `--lang`, `PLI_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, then what the system says.

@@ -166,6 +166,7 @@ fn the_code_of_the_mail_goes_to_the_address_that_the_server_named() {
     let asked = requests.iter().find(|r| r.path == REQUEST_TOKEN).unwrap();
     let secret = asked.body["client_secret"].as_str().unwrap();
     assert!(secret.len() >= 32);
+    assert_eq!(asked.language, "en", "the mail is written in the language of the person");
     let submitted = requests.iter().find(|r| r.path == "/submit").unwrap();
     assert_eq!(submitted.body, json!({"sid": "sid1", "client_secret": secret, "token": "123456"}));
     let last = requests.iter().rfind(|r| r.path == REGISTER).unwrap();

@@ -19,7 +19,7 @@ const DOMAINS: [&str; 4] = ["_pli", "admin", "v1", "domains"];
 pub async fn run(context: &Context, command: AdminCommand) -> Result<()> {
     let AdminCommand::Domains(command) = command;
     let client = connection::resume(&context.profile).await?;
-    let api = Api::of(&client);
+    let api = Api::of(&client, context.lang);
     match command {
         DomainsCommand::Add(args) => add(context, &api, &args).await,
         DomainsCommand::List => list(context, &api).await,
@@ -65,8 +65,15 @@ fn changed(context: &Context, answer: &Value, dry: bool, msg: Msg, domain: &str)
     }
     let mut text =
         if dry { context.text(Msg::DomainDryRun, &[]) } else { context.text(msg, &[domain]) };
-    for (key, value) in answer.as_object().into_iter().flatten() {
-        text.push_str(&format!("\n  {key}: {}", printable(&value.to_string())));
+    let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let (accounts, pending) = (number("accounts_affected"), number("pending_affected"));
+    if accounts > 0 || pending > 0 || dry {
+        let counts = [accounts.to_string(), pending.to_string()];
+        text = format!("{text}\n{}", context.text(Msg::DomainImpact, &[&counts[0], &counts[1]]));
+    }
+    let examples = answer.get("examples").and_then(Value::as_array);
+    for example in examples.into_iter().flatten().filter_map(Value::as_str) {
+        text = format!("{text}\n  {}", printable(example));
     }
     line(&text)
 }

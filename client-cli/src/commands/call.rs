@@ -12,6 +12,7 @@ use crate::conference::{Widget, conference_name, domain_of_well_known, link, par
 use crate::connection::server_url;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::lang::Lang;
 use crate::room_ref::{display_name, find};
 use crate::secret::{self, random_string};
 use crate::text::messages::Msg;
@@ -64,7 +65,7 @@ pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Resu
     let domain = match args.domain.as_ref().filter(|domain| !domain.is_empty()) {
         Some(domain) => parse_domain(domain)
             .ok_or_else(|| CliError::Usage(Msg::UsageBadDomain, vec![domain.clone()]))?,
-        None => announced_domain(&client).await?,
+        None => announced_domain(&client, context.lang).await?,
     };
     let conference = conference_name(&mut secret::random());
     let url = link(&domain, &conference, args.video);
@@ -89,10 +90,10 @@ pub async fn start(context: &Context, room: &Room, args: &CallStartArgs) -> Resu
 }
 
 /// The conference domain that the server announces: first under its name, then under its API.
-async fn announced_domain(client: &Client) -> Result<String> {
+async fn announced_domain(client: &Client, lang: Lang) -> Result<String> {
     let by_name = client.user_id().and_then(|user| server_url(user.server_name().as_str()).ok());
     for base in by_name.into_iter().chain([client.homeserver()]) {
-        let document = Api::anonymous(client, base)
+        let document = Api::anonymous(client, base, lang)
             .call(Method::GET, &[".well-known", "matrix", "client"], &[], None)
             .await;
         let found = document.ok().and_then(|answer| answer.ok().ok());

@@ -52,7 +52,7 @@ pub async fn run(context: &Context, args: RegisterArgs) -> Result<()> {
     let server = args.server.homeserver.as_deref();
     let client = connection::connect(server, None, &context.profile, &store_key).await?;
     let mut registration =
-        Registration { context, args: &args, api: Api::of(&client), proof: None };
+        Registration { context, args: &args, api: Api::of(&client, context.lang), proof: None };
     let (account, password) = match registration.run().await {
         Ok(done) => done,
         Err(error) => {
@@ -338,15 +338,11 @@ async fn code_from_file(path: &Path) -> Result<String> {
 
 /// Names and addresses of the policies, in the person's language where the server has it.
 fn terms_links(params: &Value, lang: crate::lang::Lang) -> Vec<(String, String)> {
-    let code = match lang {
-        crate::lang::Lang::En => "en",
-        crate::lang::Lang::Fr => "fr",
-    };
     let policies = params.pointer("/m.login.terms/policies").and_then(Value::as_object);
     let in_language = |policy: &Value| {
         let policy = policy.as_object()?;
         let any = policy.iter().find(|(_, value)| value.is_object()).map(|(_, value)| value);
-        let text = policy.get(code).or_else(|| policy.get("en")).or(any)?;
+        let text = policy.get(lang.code()).or_else(|| policy.get("en")).or(any)?;
         let part = |key: &str| text.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         Some((part("name"), part("url")))
     };

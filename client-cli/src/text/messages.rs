@@ -124,6 +124,7 @@ crate::text::bilingual! {
         DomainAdded { "Allowed: {0}", "Autorisé : {0}" }
         DomainRemoved { "Removed: {0}", "Retiré : {0}" }
         DomainDryRun { "Nothing was changed (dry run).", "Rien n'a été changé (essai à blanc)." }
+        DomainImpact { "Accounts concerned: {0}; registrations under way: {1}", "Comptes concernés : {0} ; inscriptions en cours : {1}" }
         DomainNone { "No domain is on the list: nobody can register by mail.", "Aucun domaine dans la liste : personne ne peut s'inscrire par courriel." }
         DomainSub { "with sub-domains", "avec les sous-domaines" }
         DomainAllowed { "Allowed: {0}", "Autorisé : {0}" }

@@ -14,6 +14,7 @@ pub struct Request {
     pub query: String,
     pub host: String,
     pub authorization: String,
+    pub language: String,
     pub body: Value,
 }
 
@@ -66,12 +67,14 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let (mut host, mut authorization, mut length) = (String::new(), String::new(), 0_usize);
+    let mut language = String::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         match name.to_lowercase().as_str() {
             "host" => host = value.to_owned(),
+            "accept-language" => language = value.to_owned(),
             "authorization" => authorization = value.to_owned(),
             "content-length" => length = value.parse().ok()?,
             _ => {}
@@ -86,6 +89,7 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
         query: query.to_owned(),
         host,
         authorization,
+        language,
         body,
     })
 }
