@@ -37,7 +37,7 @@ mod upgrade;
 
 use std::sync::Arc;
 
-use pli_federation::keys::SigningKey;
+use pli_federation::{keys::SigningKey, room_version};
 use pli_schema::{EventNumber, RoomNumber, StateKeyNumber};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
@@ -81,6 +81,14 @@ impl Default for RoomSettings {
             tchap_room_rules: false,
         }
     }
+}
+
+/// The room versions that this server speaks, oldest first, each with its stability as in the
+/// `m.room_versions` capability.
+pub fn room_versions() -> impl Iterator<Item = (String, &'static str)> {
+    room_version::SUPPORTED.iter().filter_map(|version| {
+        room_version::stability(version).map(|stability| (version.to_string(), stability))
+    })
 }
 
 /// What [`Rooms`] is made of.

@@ -10,7 +10,7 @@
 
 use axum::{Json, extract::State};
 use http::Method;
-use pli_core::{Error as Core, calls::Jitsi};
+use pli_core::{Error as Core, calls::Jitsi, rooms::room_versions};
 use ruma::api::client::discovery::{
     discover_homeserver, discover_support, get_capabilities, get_supported_versions,
 };
@@ -28,9 +28,6 @@ const VERSIONS: [&str; 22] = [
 /// Features beyond the specification that work here, by the names under which clients look for them.
 /// A name is added with the code that makes it true.
 const UNSTABLE_FEATURES: [&str; 0] = [];
-
-/// Room versions that can be created and joined.
-const ROOM_VERSIONS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
 
 async fn versions(
     _: Anyone,
@@ -50,7 +47,7 @@ async fn capabilities(
 ) -> Json<Value> {
     let config = &server.config;
     let available: Map<String, Value> =
-        ROOM_VERSIONS.iter().map(|&version| (version.to_owned(), json!("stable"))).collect();
+        room_versions().map(|(version, stability)| (version, json!(stability))).collect();
     // Written out in full, because some clients take an absent capability for a missing one.
     Json(json!({ "capabilities": {
         "m.change_password": { "enabled": config.passwords.enabled },
