@@ -1,4 +1,12 @@
 //! The binary as scripts meet it: arguments, exit codes, JSON, and what it sends to a server.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 mod fake_server;
 

@@ -1,7 +1,12 @@
 //! What one event costs: making it, reading it back, showing it to a client, checking it against
 //! the rules. The medians printed are what the figures in `docs/adr/0004` are taken from.
-
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark that cannot run must say so"
+)]
 
 use std::{collections::HashMap, hint::black_box, sync::Arc};
 

@@ -1,7 +1,13 @@
 //! The authorization rules, one line a rule, over every room version, what is allowed next to what
 //! is not.
-
-#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 mod common;
 

@@ -1,5 +1,12 @@
 //! The fuzz target `pdu` with generated input, see `tests/fuzz/README.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 mod common;
 

@@ -1,6 +1,12 @@
 //! State resolution: forks of a room and the state that must come out, for every room version.
-
-#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 mod common;
 

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod configuration;
 pub mod control;
 pub mod data_dir;
+pub mod progress_line;
 pub mod run;
 pub mod server;
 pub mod telemetry;

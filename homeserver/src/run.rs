@@ -26,7 +26,7 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let say = |text: &str| println!("{text}");
     let mut signals = Signals::new().map_err(StartError::Control)?;
-    let mut shown = crate::commands::ProgressLine::new(words::MIGRATING.in_language(language));
+    let mut shown = crate::progress_line::ProgressLine::new(words::MIGRATING.in_language(language));
     let server =
         Server::start(config.clone(), Surroundings::of_the_machine(), move |at| shown.show(at))
             .await?;

@@ -11,7 +11,7 @@ use pli_api::{
     AppState,
     assemble::{Parts, assemble},
     request::RequestLayer,
-    router, serve,
+    serve, whole,
 };
 use pli_core::{Clock, Random, Store, StoreError};
 use pli_schema::config::{Config, Durability};
@@ -148,7 +148,7 @@ impl Server {
             u64::from_be_bytes(first_id),
         );
         let stop = state.stopping.0.clone();
-        let service = router::service(state.clone(), layer);
+        let service = whole::service(state.clone(), layer);
         let background = assembled.background.into_iter().map(tokio::spawn).collect();
         let connections = config.connections.clone();
         let listening =

@@ -1,4 +1,12 @@
 //! No hostile address gets past parser and matcher together.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 use pli_schema::{Domain, EmailAddress, domains::deciding};
 

@@ -191,7 +191,7 @@ pub fn files_contain(dir: &Path, needle: &[u8]) -> std::io::Result<Option<PathBu
             if let Some(found) = files_contain(&path, needle)? {
                 return Ok(Some(found));
             }
-        } else if contains(&std::fs::read(&path)?, needle) {
+        } else if path.is_file() && contains(&std::fs::read(&path)?, needle) {
             return Ok(Some(path));
         }
     }

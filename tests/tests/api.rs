@@ -1,5 +1,12 @@
 //! The HTTP layer as clients meet it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 #[path = "api/basics.rs"]
 mod basics;

@@ -1,6 +1,14 @@
 //! The store through crashes: killed processes, lost power, full disks, damaged files.
 //!
 //! A few rounds of each run with `cargo test`; `PLI_CRASH_ROUNDS=200` runs so many of each.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 #[path = "store/child.rs"]
 mod child;

@@ -13,7 +13,7 @@ use ruma::server_name;
 use crate::{
     AppState,
     assemble::{Parts, assemble},
-    router::routes,
+    whole::routes,
 };
 
 pub(crate) fn state() -> AppState {

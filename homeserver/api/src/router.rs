@@ -10,7 +10,7 @@ use http::Method;
 use pli_schema::limits;
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
-use crate::{AppState, extract, extract::Ruma, request::RequestLayer};
+use crate::{AppState, extract, extract::Ruma};
 
 /// One registered route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +126,6 @@ impl Routes {
     }
 
     /// The finished router: unknown paths and methods are `M_UNRECOGNIZED`.
-    #[must_use]
     pub fn into_router(self) -> Router<AppState> {
         self.router
             .fallback(extract::unknown_path)
@@ -134,27 +133,8 @@ impl Routes {
     }
 }
 
-/// All routes of the server.
-#[must_use]
-pub fn routes() -> Routes {
-    let routes = crate::client::routes(Routes::new());
-    let routes = crate::admin::routes(routes);
-    let routes = crate::identity_api::routes(routes);
-    let routes = crate::pages::validate_email::routes(routes);
-    crate::health::routes(routes)
-}
-
-/// The whole service: routes, what surrounds every request, and the core behind them.
-#[must_use]
-pub fn service(state: AppState, layer: RequestLayer) -> Router {
-    routes()
-        .into_router()
-        .layer(axum::middleware::from_fn_with_state(layer, crate::request::around))
-        .with_state(state)
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use axum::{body::Body, http::Request};
@@ -167,9 +147,10 @@ mod tests {
     use crate::{
         Result, User,
         assemble::{Parts, assemble},
+        whole::routes,
     };
 
-    fn state() -> AppState {
+    pub(crate) fn state() -> AppState {
         let store = pli_core::Store::in_memory();
         let key = pli_core::SigningKey::from_seed(&[7; 32], "1").unwrap();
         assemble(Parts {

@@ -3,6 +3,13 @@
 //! `one after the other` is a lone sender: each message is a transaction of its own. `at once` is a busy
 //! room: those who wait share transactions. `large room` has 1,000 joined members, each with a power
 //! level, which are looked at for every message.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark that cannot run must say so"
+)]
 
 use std::{
     hint::black_box,

@@ -46,9 +46,12 @@ pub struct Push {
     caches: Arc<Caches>,
 }
 
+/// A user's rules, with the position of the commit that wrote them (`None`: the default rules).
+type KeptRuleset = (Option<Position>, Arc<Ruleset>);
+
 #[derive(Debug)]
 struct Caches {
-    rulesets: Mutex<LruCache<OwnedUserId, (Option<Position>, Arc<Ruleset>)>>,
+    rulesets: Mutex<LruCache<OwnedUserId, KeptRuleset>>,
     unread: Mutex<LruCache<(OwnedUserId, RoomNumber), Arc<unread::Counted>>>,
 }
 

@@ -1,5 +1,13 @@
 //! Mails over real SMTP exchanges: in clear, with STARTTLS, with a server that fails for a while, and
 //! with one that refuses for good.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 use std::{
     collections::VecDeque,

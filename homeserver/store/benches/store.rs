@@ -8,6 +8,13 @@
 //!
 //! `--dir=PATH` is the directory to work in, for disks that the system's temporary directory is not on.
 //! A plain program and not criterion, because it is the tail under contention that matters.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark that cannot run must say so"
+)]
 
 use std::{
     hint::black_box,

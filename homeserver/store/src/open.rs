@@ -27,13 +27,16 @@ pub struct Opened {
     pub position: Position,
 }
 
+/// The work of a migration, which reports how far it is.
+type Step = fn(&Backend, &mut dyn FnMut(Progress)) -> Result<(), StoreError>;
+
 /// One step from a format to the next. It writes through transactions of its own, and must bear being
 /// run again after an interruption.
 pub(crate) struct Migration {
     /// The format it starts from.
     pub from: u32,
     /// Does the work. Blocks.
-    pub run: fn(&Backend, &mut dyn FnMut(Progress)) -> Result<(), StoreError>,
+    pub run: Step,
 }
 
 /// All migrations, ascending. Format 1 is the first.

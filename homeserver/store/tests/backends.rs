@@ -1,4 +1,12 @@
 //! The conformance suite, run by every backend.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 mod conformance;
 

@@ -1,4 +1,12 @@
 //! `check`, `backup` and `restore`.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -211,8 +219,8 @@ async fn check_finds_nothing_in_a_sound_store_and_names_what_is_damaged() {
         db.insert(&bad_record, encode_value(&bad_record, Position(1), &[77])).unwrap();
         db.insert([0xEE, 1, 2], encode_value(&[0xEE, 1, 2], Position(1), &[1])).unwrap();
         let root = StateNodeKey { hash: root.0 }.encode().bytes;
-        let nodes = db.scan_prefix([root[0]]).keys().map(|key| key.unwrap().to_vec());
-        let lost = nodes.filter(|key| *key != root).next().unwrap();
+        let mut nodes = db.scan_prefix([root[0]]).keys().map(|key| key.unwrap().to_vec());
+        let lost = nodes.find(|key| *key != root).unwrap();
         db.remove(&lost).unwrap();
         db.flush().unwrap();
         lost

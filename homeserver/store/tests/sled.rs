@@ -1,4 +1,12 @@
 //! What holds for stores on disk only: opening, refusing, repairing.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test fails loudly"
+)]
 
 use std::path::Path;
 

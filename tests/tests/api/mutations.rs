@@ -289,7 +289,7 @@ async fn bad_input_is_refused_by_every_route_and_never_breaks_one() {
     let user = server.register_admin("root").await;
     let client = Client::new();
     let mut driver = Driver { server: &server, client, user, failures: Vec::new(), requests: 0 };
-    let routes = pli_api::router::routes().list();
+    let routes = pli_api::whole::routes().list();
     for route in &routes {
         let method: Method = route.method.parse().unwrap();
         driver.route(&method, &route.path).await;

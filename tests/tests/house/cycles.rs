@@ -58,6 +58,9 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
 
 fn module_of(path: &str, dir: &str) -> Option<String> {
     let inside = path.strip_prefix(&format!("{dir}/src/"))?;
+    if inside.ends_with("tests.rs") {
+        return None;
+    }
     let first = inside.split('/').next()?;
     let name = first.strip_suffix(".rs").unwrap_or(first);
     (name != "lib" && name != "main").then(|| name.to_owned())
@@ -106,11 +109,8 @@ fn graph(sources: &[Source], dir: &str) -> Graph {
 
 /// Removes modules that use nothing left until none is left or only circles are.
 fn circles(mut graph: Graph) -> Vec<String> {
-    loop {
-        let Some(leaf) = graph.iter().find(|(_, to)| to.is_empty()).map(|(name, _)| name.clone())
-        else {
-            break;
-        };
+    let leaf = |graph: &Graph| graph.iter().find(|(_, to)| to.is_empty()).map(|(n, _)| n.clone());
+    while let Some(leaf) = leaf(&graph) {
         graph.remove(&leaf);
         for to in graph.values_mut() {
             to.remove(&leaf);

@@ -54,6 +54,22 @@ fn only_schema_knows_how_keys_are_laid_out() {
     assert!(found.is_empty(), "these files lay out keys: {found:#?}");
 }
 
+/// No way around the function that checks events: the record of an event, its place in the timeline and
+/// the head of a room are written in one place.
+#[test]
+fn only_staging_writes_events_into_rooms() {
+    let mut found = Vec::new();
+    for source in &sources() {
+        let code: String = source.code().split_whitespace().collect();
+        let writes = ["put(&EventKey{", "put(&TimelineKey{", "put(&RoomHeadKey{"];
+        let staging = source.path.starts_with("homeserver/core/src/rooms/staging");
+        if !staging && writes.iter().any(|write| code.contains(write)) {
+            found.push(source.path.clone());
+        }
+    }
+    assert!(found.is_empty(), "these files write into rooms past the rules: {found:#?}");
+}
+
 #[test]
 fn nothing_is_called_manager_or_helper() {
     let mut found = Vec::new();

@@ -57,8 +57,18 @@ fn collect(dir: &Path, out: &mut Vec<Source>) {
 }
 
 impl Source {
-    /// The text before the tests at the end of the file.
+    /// Whether the whole file is tests.
+    pub fn is_tests(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        let inside = self.path.split_once("/src/").is_some_and(|(_, p)| p.contains("tests/"));
+        inside || name.ends_with("tests.rs") || name == "testing.rs"
+    }
+
+    /// The text before the tests at the end of the file; nothing of files that are all tests.
     pub fn code(&self) -> &str {
+        if self.is_tests() {
+            return "";
+        }
         let end = self.text.find("\n#[cfg(test)]\nmod ").unwrap_or(self.text.len());
         &self.text[..end]
     }

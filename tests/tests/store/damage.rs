@@ -56,10 +56,10 @@ fn copied(from: &Path, to: &Path) {
 }
 
 fn snapshot(dir: &Path) -> PathBuf {
-    let files = std::fs::read_dir(dir.join("sled")).unwrap().map(|entry| entry.unwrap());
+    let mut files = std::fs::read_dir(dir.join("sled")).unwrap().map(|entry| entry.unwrap());
     let is_snapshot =
         |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("snap.");
-    files.filter(is_snapshot).next().unwrap().path()
+    files.find(is_snapshot).unwrap().path()
 }
 
 fn harm(dir: &Path, damage: Damage, random: &mut StdRng) -> String {

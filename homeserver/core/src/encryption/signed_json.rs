@@ -138,7 +138,7 @@ fn parse_signatures(value: CanonicalJsonValue) -> Result<Signatures> {
         let signer = UserId::parse(signer).map_err(|_| wrong())?;
         let by_key = string_map(Some(by_key)).ok_or_else(wrong)?;
         let by_key = by_key.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        signatures.insert(signer.into(), by_key.collect());
+        signatures.insert(signer, by_key.collect());
     }
     Ok(signatures)
 }

@@ -138,7 +138,7 @@ impl Signer {
 impl Device {
     fn new(user: &str, id: &str) -> Self {
         let user = UserId::parse(user).unwrap();
-        Self { user: user.into(), id: id.into(), key: Signer::new(Some(id)) }
+        Self { user, id: id.into(), key: Signer::new(Some(id)) }
     }
 
     pub(super) fn unsigned_keys(&self) -> serde_json::Value {

@@ -96,7 +96,7 @@ impl Read {
             }
             "main" => None,
             root => match EventId::parse(root) {
-                Ok(root) => Some(root.into()),
+                Ok(root) => Some(root),
                 Err(_) => return,
             },
         };

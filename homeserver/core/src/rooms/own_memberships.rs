@@ -65,7 +65,7 @@ impl Rooms {
 }
 
 fn last_error(results: Vec<Result<()>>) -> Result<()> {
-    results.into_iter().filter(Result::is_err).next_back().unwrap_or(Ok(()))
+    results.into_iter().rfind(Result::is_err).unwrap_or(Ok(()))
 }
 
 #[cfg(test)]

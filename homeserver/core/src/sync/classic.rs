@@ -224,7 +224,7 @@ impl Sync {
     }
 
     /// The device that asks.
-    pub(super) fn device<'a>(request: &'a SyncRequest) -> (&'a UserId, &'a DeviceId) {
+    pub(super) fn device(request: &SyncRequest) -> (&UserId, &DeviceId) {
         (&request.user_id, &request.device_id)
     }
 }

@@ -1,3 +1,5 @@
+//! State trees against a plain map.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Key backups.
+
 use super::{
     backup::{BackedUpKey, BackedUpKeys, BackupDescription},
     *,
@@ -17,11 +19,11 @@ fn key(first: u64, forwarded: u64, verified: bool, data: &str) -> BackedUpKey {
 
 fn keys(room: &str, session: &str, key: BackedUpKey) -> BackedUpKeys {
     let room = ruma::RoomId::parse(room).unwrap();
-    BTreeMap::from([(room.into(), BTreeMap::from([(session.to_owned(), key)]))])
+    BTreeMap::from([(room, BTreeMap::from([(session.to_owned(), key)]))])
 }
 
 fn alice() -> OwnedUserId {
-    UserId::parse("@alice:x").unwrap().into()
+    UserId::parse("@alice:x").unwrap()
 }
 
 #[tokio::test]
@@ -57,7 +59,7 @@ async fn the_better_key_stays() {
     let encryption = &world.encryption;
     let user = alice();
     let version = encryption.create_backup(&user, &description("a")).await.unwrap();
-    let room: ruma::OwnedRoomId = ruma::RoomId::parse("!r:x").unwrap().into();
+    let room: ruma::OwnedRoomId = ruma::RoomId::parse("!r:x").unwrap();
     let mut etag = None;
     for (new, expected) in [
         (key(5, 5, false, "first"), "first"),
@@ -89,14 +91,14 @@ async fn large_uploads_are_kept_whole_and_deleted_in_part() {
     let mut upload = BackedUpKeys::new();
     for n in 0..1_050 {
         let room = ruma::RoomId::parse(format!("!r{}:x", n % 3)).unwrap();
-        let sessions = upload.entry(room.into()).or_default();
+        let sessions = upload.entry(room).or_default();
         sessions.insert(format!("s{n}"), key(0, 0, true, "x"));
     }
     let state = encryption.put_backup_keys(&user, &version, &upload).await.unwrap();
     assert_eq!(state.count, 1_050);
     let got = encryption.backup_keys(&user, &version, None, None).await.unwrap();
     assert_eq!(got.values().map(BTreeMap::len).sum::<usize>(), 1_050);
-    let room: ruma::OwnedRoomId = ruma::RoomId::parse("!r0:x").unwrap().into();
+    let room: ruma::OwnedRoomId = ruma::RoomId::parse("!r0:x").unwrap();
     let state =
         encryption.delete_backup_keys(&user, &version, Some(&room), Some("s0")).await.unwrap();
     assert_eq!(state.count, 1_049);

@@ -1,3 +1,5 @@
+//! Cross-signing keys and signatures.
+
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::*;
@@ -168,7 +170,7 @@ async fn signatures_are_verified_before_they_are_stored() {
     let found = query(&world, &alice.user, &alice.user).await;
     let stored = &found.device_keys[&alice.user][&alice.id];
     assert_eq!(signatures(stored.json().get()), signed["signatures"]);
-    assert_eq!(world.updates(&alice, since).await.changed, [alice.user.clone()]);
+    assert_eq!(world.updates(&alice, since).await.changed, std::slice::from_ref(&alice.user));
 }
 
 #[tokio::test]
@@ -190,7 +192,7 @@ async fn a_signature_of_somebody_elses_key_is_seen_by_its_maker_only() {
     assert_eq!(signatures(seen.json().get()), signed["signatures"]);
     let seen = query(&world, &bob.user, &bob.user).await.master_keys[&bob.user].clone();
     assert_eq!(signatures(seen.json().get()), json!({}));
-    assert_eq!(world.updates(&alice, since).await.changed, [bob.user.clone()]);
+    assert_eq!(world.updates(&alice, since).await.changed, std::slice::from_ref(&bob.user));
     assert!(world.updates(&bob, since).await.is_empty());
 }
 

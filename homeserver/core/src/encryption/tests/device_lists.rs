@@ -1,3 +1,5 @@
+//! Device lists.
+
 use super::*;
 
 fn users(list: &[&Device]) -> Vec<OwnedUserId> {

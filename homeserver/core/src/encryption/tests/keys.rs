@@ -1,3 +1,5 @@
+//! Device keys and one-time keys.
+
 use std::collections::BTreeSet;
 
 use ruma::OneTimeKeyAlgorithm;

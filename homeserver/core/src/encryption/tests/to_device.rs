@@ -1,3 +1,5 @@
+//! To-device messages.
+
 use pli_schema::records::encryption::ToDeviceKey;
 use pli_store::Scan;
 use ruma::{events::ToDeviceEventType, to_device::DeviceIdOrAllDevices};
@@ -6,7 +8,7 @@ use super::*;
 
 fn to(user: &str, device: DeviceIdOrAllDevices, content: serde_json::Value) -> ToDeviceMessages {
     let user = UserId::parse(user).unwrap();
-    BTreeMap::from([(user.into(), BTreeMap::from([(device, raw(content))]))])
+    BTreeMap::from([(user, BTreeMap::from([(device, raw(content))]))])
 }
 
 async fn send(world: &World, from: &Device, txn: &str, messages: &ToDeviceMessages) -> Result<()> {

@@ -1,3 +1,5 @@
+//! Push rules.
+
 use ruma::push::{
     Action, NewConditionalPushRule, NewPatternedPushRule, NewPushRule, NewSimplePushRule, RuleKind,
 };
@@ -97,7 +99,7 @@ async fn a_change_is_told_and_seen() {
     let mut feed = push.store().subscribe();
     assert_eq!(push.rules_changed_at(&bob).await.unwrap(), Position::ZERO);
     let room = ruma::RoomId::parse("!quiet:agents.example").unwrap();
-    let own = NewPushRule::Room(NewSimplePushRule::new(room.into(), vec![]));
+    let own = NewPushRule::Room(NewSimplePushRule::new(room, vec![]));
     push.put_rule(&bob, &own, &RulePlace::default()).await.unwrap();
     assert_eq!(push.rules_changed_at(&bob).await.unwrap(), push.store().position());
     assert!(feed.recv().await.unwrap().topics.contains(&topic("bob")));

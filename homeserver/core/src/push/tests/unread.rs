@@ -1,3 +1,5 @@
+//! Unread counts.
+
 use pli_schema::records::sync::{ReceiptKey, ReceiptKind, ReceiptRecord};
 use ruma::push::{NewPushRule, NewSimplePushRule};
 

@@ -246,7 +246,7 @@ impl Staging<'_> {
 }
 
 fn target_user(pdu: &Pdu) -> Option<OwnedUserId> {
-    UserId::parse(pdu.state_key.as_deref()?).ok().map(Into::into)
+    UserId::parse(pdu.state_key.as_deref()?).ok()
 }
 
 /// The key of an annotation that a user makes at most once.
