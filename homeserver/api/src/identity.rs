@@ -101,11 +101,27 @@ fn note_seen(parts: &Parts, state: &AppState, who: &Authenticated) {
     });
 }
 
+/// A request with a token that stands for nobody is counted for its address.
+fn count_stranger(parts: &Parts, state: &AppState) -> Result<(), Error> {
+    match (parts.extensions.get(), parts.extensions.get()) {
+        (Some(&RequestClass(class)), Some(&ClientAddress(address))) => {
+            Ok(state.rate_limits.check_address(class, address)?)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Who the token stands for; the request is counted for that user.
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
     match access_token(parts)? {
         Some(token) => {
-            let who = state.accounts.authenticate(&token).await?;
+            let who = match state.accounts.authenticate(&token).await {
+                Ok(who) => who,
+                Err(error) => {
+                    count_stranger(parts, state)?;
+                    return Err(error.into());
+                }
+            };
             if let Some(&RequestClass(class)) = parts.extensions.get() {
                 state.rate_limits.check_user(class, &who.user_id)?;
             }

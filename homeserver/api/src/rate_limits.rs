@@ -52,7 +52,11 @@ impl Class {
         if ends("/login") || ends("/refresh") || ends("/login/get_token") {
             return if method == Method::GET { Self::Other } else { Self::Login };
         }
-        if ends("/register") || ends("/requestToken") || ends("/submit_token") || has("/register/")
+        if ends("/register")
+            || ends("/requestToken")
+            || ends("/submit_token")
+            || ends("/email/validate")
+            || has("/register/")
         {
             return Self::Register;
         }

@@ -400,11 +400,14 @@ impl State {
         let Some(user) = self.users.get_mut(user_id) else {
             return;
         };
+        if user.changes != changes {
+            // Read before a change that was followed meanwhile: it would take rooms out of the index
+            // that a newer reading has put there. Whoever sampled it reads again.
+            return;
+        }
         let now: HashSet<RoomNumber> = rooms.joined().collect();
         let before = std::mem::replace(&mut user.indexed, now.clone());
-        if user.changes == changes {
-            user.rooms = Some(Arc::clone(rooms));
-        }
+        user.rooms = Some(Arc::clone(rooms));
         for room in now.difference(&before) {
             self.by_room.entry(*room).or_default().insert(user_id.to_owned());
         }

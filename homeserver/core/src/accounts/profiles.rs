@@ -6,7 +6,7 @@ use pli_schema::{
     Topic,
     records::accounts::{AccountKey, ProfileKey, ProfileRecord},
 };
-use pli_store::Scan;
+use pli_store::{Scan, Tx};
 use ruma::UserId;
 use serde_json::{Map, Value};
 
@@ -90,7 +90,7 @@ impl Accounts {
                 }
                 match new {
                     Some(json) => {
-                        self.check_size(user_id, field, json.len()).await?;
+                        check_size(&tx, user_id, field, json.len()).await?;
                         tx.put(&key, &ProfileRecord { json })?;
                     }
                     None => tx.delete(&key),
@@ -100,17 +100,18 @@ impl Accounts {
             })
             .await
     }
+}
 
-    async fn check_size(&self, user_id: &UserId, field: &str, bytes: usize) -> Result<()> {
-        let rows = self.store.scan(&Scan::<ProfileKey>::prefix((user_id.to_owned(),))).await?;
-        let others = rows.iter().filter(|row| row.key.field != field);
-        let sizes = others.map(|row| row.key.field.len().saturating_add(row.record.json.len() + 4));
-        let total = sizes.fold(bytes.saturating_add(field.len()), usize::saturating_add);
-        if total > PROFILE_MAX {
-            return Err(Error::ProfileTooLarge("A profile has at most 64 KiB".to_owned()));
-        }
-        Ok(())
+/// Looks at the other fields through the transaction, so that two changes at once cannot both fit.
+async fn check_size(tx: &Tx, user_id: &UserId, field: &str, bytes: usize) -> Result<()> {
+    let rows = tx.scan(&Scan::<ProfileKey>::prefix((user_id.to_owned(),))).await?;
+    let others = rows.iter().filter(|row| row.key.field != field);
+    let sizes = others.map(|row| row.key.field.len().saturating_add(row.record.json.len() + 4));
+    let total = sizes.fold(bytes.saturating_add(field.len()), usize::saturating_add);
+    if total > PROFILE_MAX {
+        return Err(Error::ProfileTooLarge("A profile has at most 64 KiB".to_owned()));
     }
+    Ok(())
 }
 
 fn value_of(record: &ProfileRecord) -> Result<Value> {

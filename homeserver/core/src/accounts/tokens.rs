@@ -171,6 +171,7 @@ impl Accounts {
         wish: &DeviceWish,
         fresh: &FreshTokens,
     ) -> Result<(Session, Vec<SecretHash>)> {
+        check_wish(wish)?;
         let now_ms = self.clock.now_ms();
         let device_id = match &wish.device_id {
             Some(device_id) => device_id.clone(),
@@ -278,4 +279,24 @@ pub(super) async fn end_tokens(
         tx.wake(Topic::Device(key.user_id.clone(), key.device_id.clone()));
     }
     Ok(gone.into_iter().map(|pair| pair.access).collect())
+}
+
+/// Longest device id that a client may choose, in bytes: it becomes part of keys of the store.
+const DEVICE_ID_BYTES_MAX: usize = 128;
+/// Longest name of a device, in characters.
+const DEVICE_NAME_MAX: usize = 256;
+
+/// Refuses what could not be stored, or what others could not address.
+fn check_wish(wish: &DeviceWish) -> Result<()> {
+    let id_ok = |id: &str| {
+        (1..=DEVICE_ID_BYTES_MAX).contains(&id.len()) && !id.chars().any(char::is_control)
+    };
+    if wish.device_id.as_ref().is_some_and(|id| !id_ok(id.as_str())) {
+        return Err(Error::invalid_param("The id of a device has 1 to 128 bytes"));
+    }
+    let name_ok = |name: &String| name.chars().count() <= DEVICE_NAME_MAX;
+    if !wish.initial_display_name.as_ref().is_none_or(name_ok) {
+        return Err(Error::too_large("The name of a device has at most 256 characters"));
+    }
+    Ok(())
 }

@@ -75,7 +75,7 @@ impl History {
                 None => None,
             },
             relations: match options.relations && event.record.redacted_because.is_none() {
-                true => self.aggregations(event, viewer).await?,
+                true => self.aggregations(event, viewer, reader).await?,
                 false => None,
             },
         };
@@ -144,10 +144,23 @@ impl History {
         &self,
         event: &StoredEvent,
         viewer: Viewer<'_>,
+        reader: Option<&Reader>,
     ) -> Result<Option<Box<RawValue>>> {
         let prefix = (event.record.event_id.clone(),);
         let scan = Scan::<RelationKey>::prefix(prefix).backward().limit(AGGREGATED_MAX);
-        let rows = self.rooms().store().scan(&scan).await?;
+        let mut rows = Vec::new();
+        for row in self.rooms().store().scan(&scan).await? {
+            // What came after the reader left, or what somebody hung onto the event from another
+            // room, is not shown inside it either.
+            let child = self.rooms().existing_event(row.record.event).await?;
+            let shown = match reader {
+                Some(reader) => reader.may_see(&child).await?,
+                None => child.record.room == event.record.room,
+            };
+            if shown {
+                rows.push(row);
+            }
+        }
         if rows.is_empty() {
             return Ok(None);
         }

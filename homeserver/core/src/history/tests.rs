@@ -229,3 +229,42 @@ async fn an_edit_a_thread_and_references_are_aggregated() {
     let page = story.history.relations(&reader, viewer, &target, &rest).await.unwrap();
     assert_eq!((page.chunk.len(), page.next), (1, None));
 }
+
+/// What is aggregated into the first message, as bob sees it.
+async fn bobs_relations(story: &Story) -> Value {
+    let bob = user("bob");
+    let viewer = Viewer { user_id: &bob, device_id: None };
+    let reader = story.history.open(&story.room_id, &bob).await.unwrap();
+    let event = story.history.event(&reader, &story.said[0]).await.unwrap();
+    let full = RenderOptions::FULL;
+    let event = story.history.render(&event, viewer, Some(&reader), full).await.unwrap();
+    let event: Value = serde_json::from_str(event.get()).unwrap();
+    event["unsigned"]["m.relations"].clone()
+}
+
+fn edit(target: &OwnedEventId) -> crate::rooms::Draft {
+    let content = json!({
+        "msgtype": "m.text", "body": "* secret", "m.new_content": { "body": "secret" },
+        "m.relates_to": { "rel_type": "m.replace", "event_id": target },
+    });
+    let message = ruma::events::TimelineEventType::RoomMessage;
+    let content = crate::rooms::testing::raw(&content);
+    crate::rooms::Draft::message(user("alice"), message, content).unwrap()
+}
+
+#[tokio::test]
+async fn what_came_after_the_reader_left_is_not_aggregated() {
+    let story = Story::tell("shared", ("alice", "leave"), 3).await;
+    story.rooms().append(&story.room_id, edit(&story.said[0]), None).await.unwrap();
+    assert_eq!(bobs_relations(&story).await, Value::Null);
+}
+
+#[tokio::test]
+async fn nothing_is_hung_onto_an_event_from_another_room() {
+    let story = Story::tell("shared", ("bob", "leave"), 2).await;
+    let other = public_room(story.rooms(), RoomVersionId::V11).await;
+    story.rooms().append(&other, edit(&story.said[0]), None).await.unwrap();
+    assert_eq!(bobs_relations(&story).await, Value::Null);
+    story.rooms().append(&story.room_id, edit(&story.said[0]), None).await.unwrap();
+    assert_eq!(bobs_relations(&story).await["m.replace"]["sender"], "@alice:agents.example");
+}

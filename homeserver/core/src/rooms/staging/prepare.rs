@@ -61,6 +61,7 @@ impl Staging<'_> {
         self.check_policy(draft).await?;
         let target = self.redaction_target(&pdu, &state).await?;
         let relation = if draft.state_key.is_none() { Relation::of(&pdu) } else { None };
+        let relation = self.within_room(relation).await?;
         if let Some(relation) = &relation {
             self.check_relation(&pdu, relation).await?;
         }
@@ -71,6 +72,16 @@ impl Staging<'_> {
             relation,
             target,
         })
+    }
+
+    /// A relation to an event of this room. One to an event of another room is none: nobody may hang
+    /// an edit or a thread onto an event of a room in which they are not.
+    async fn within_room(&self, relation: Option<Relation>) -> Result<Option<Relation>> {
+        let Some(relation) = relation else {
+            return Ok(None);
+        };
+        let target = self.rooms.event_of_room(self.room.number, &relation.target).await?;
+        Ok(target.is_some().then_some(relation))
     }
 
     fn build(&self, new: NewEvent) -> Result<Pdu> {
