@@ -10,7 +10,15 @@ import asyncio
 import json
 import sys
 
-from nio import AsyncClient, AsyncClientConfig, LoginResponse, RoomMessageText, RoomSendResponse
+from nio import (
+    AsyncClient,
+    AsyncClientConfig,
+    LoginResponse,
+    MegolmEvent,
+    RoomMessageText,
+    RoomSendResponse,
+    SyncError,
+)
 
 
 async def main(base_url, user, password, room, store, expect, say):
@@ -27,7 +35,15 @@ async def main(base_url, user, password, room, store, expect, say):
             if event.body == expect and event.decrypted:
                 heard.set()
 
+    def on_undecrypted(where, event):
+        seen.append({"undecrypted": event.event_id, "sender": event.sender})
+
+    def on_error(response):
+        seen.append({"sync error": str(response)})
+
     client.add_event_callback(on_message, RoomMessageText)
+    client.add_event_callback(on_undecrypted, MegolmEvent)
+    client.add_response_callback(on_error, SyncError)
     await client.sync(timeout=0, full_state=True)
     await client.join(room)
     await client.sync(timeout=1000, full_state=True)
