@@ -8,6 +8,8 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#capabilities-negotiation>,
 //! <https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver>
 
+mod unstable_features;
+
 use axum::{Json, extract::State};
 use http::Method;
 use pli_core::{Error as Core, calls::Jitsi, rooms::room_versions};
@@ -16,6 +18,7 @@ use ruma::api::client::discovery::{
 };
 use serde_json::{Map, Value, json};
 
+use self::unstable_features::unstable_features;
 use crate::{Anyone, Result, Routes, Ruma, UserOrGuest, state::ServerInfo};
 
 /// The versions of the specification that the server speaks, oldest first.
@@ -25,18 +28,14 @@ const VERSIONS: [&str; 22] = [
     "v1.19",
 ];
 
-/// Features beyond the specification that work here, by the names under which clients look for them.
-/// A name is added with the code that makes it true.
-const UNSTABLE_FEATURES: [&str; 0] = [];
-
 async fn versions(
+    State(server): State<ServerInfo>,
     _: Anyone,
     Ruma(_): Ruma<get_supported_versions::Request>,
 ) -> Result<Ruma<get_supported_versions::Response>> {
     let versions = VERSIONS.iter().map(|&version| version.to_owned()).collect();
     let mut response = get_supported_versions::Response::new(versions);
-    response.unstable_features =
-        UNSTABLE_FEATURES.iter().map(|&name| (name.to_owned(), true)).collect();
+    response.unstable_features = unstable_features(&server.config).collect();
     Ok(Ruma(response))
 }
 

@@ -32,7 +32,8 @@
 //!    (`body_limit` is for the next endpoint only; the default is 1 MiB. `Routes::at::<Request, …>`
 //!    takes a handler that reads the body itself, `Routes::path` one without a type of ruma.)
 //! 4. Below, one line in `endpoints!`, in alphabetical order.
-//! 5. A struct of the core that handlers take as `State<Type>` is one line in `crate::state`.
+//! 5. A feature that clients look for in `/versions` is one line in `discovery/unstable_features.rs`.
+//! 6. A struct of the core that handlers take as `State<Type>` is one line in `crate::state`.
 
 use crate::Routes;
 

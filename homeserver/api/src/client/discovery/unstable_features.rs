@@ -1,0 +1,45 @@
+//! The features beyond the specification's releases that `/versions` tells clients of, by the names under
+//! which clients look for them.
+//!
+//! Each area adds its line with the code that makes it true: one line per name, in alphabetical order, with
+//! the condition on the configuration under which it holds. A name that is not true is not listed.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions>
+
+use pli_schema::config::Config;
+
+/// When a feature works.
+type Condition = fn(&Config) -> bool;
+
+/// Whatever the configuration says.
+const fn always(_: &Config) -> bool {
+    true
+}
+
+/// The features, in alphabetical order.
+const FEATURES: &[(&str, Condition)] = &[
+    ("org.matrix.e2e_cross_signing", always),
+    ("org.matrix.msc2285.stable", always),
+    ("org.matrix.msc3440.stable", always),
+    ("org.matrix.msc3916.stable", always),
+    ("uk.tcpip.msc4133", always),
+    ("uk.tcpip.msc4133.stable", always),
+];
+
+/// The features that work with this configuration.
+pub(super) fn unstable_features(config: &Config) -> impl Iterator<Item = (String, bool)> {
+    let true_ones = FEATURES.iter().filter(|(_, condition)| condition(config));
+    true_ones.map(|(name, _)| ((*name).to_owned(), true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feature_stands_once_and_in_order() {
+        let out_of_order = FEATURES.windows(2).find(|pair| pair[0].0 >= pair[1].0);
+        assert_eq!(out_of_order.map(|pair| pair[1].0), None);
+        assert!(unstable_features(&Config::default()).count() > 0);
+    }
+}
