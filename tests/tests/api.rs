@@ -14,6 +14,10 @@ mod basics;
 mod connections;
 #[path = "api/mutations.rs"]
 mod mutations;
+#[path = "api/old_sync.rs"]
+mod old_sync;
+#[path = "api/room_previews.rs"]
+mod room_previews;
 #[path = "api/secrets.rs"]
 mod secrets;
 

@@ -15,6 +15,8 @@ mod cache;
 mod creation;
 mod directory;
 mod draft;
+mod hierarchy;
+mod join_rules;
 mod lanes;
 mod lookup;
 mod members;
@@ -29,16 +31,20 @@ mod staging;
 mod state;
 mod state_keys;
 mod stored_event;
+mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threads;
 mod timeline;
 mod upgrade;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use pli_federation::{keys::SigningKey, room_version};
-use pli_schema::{EventNumber, RoomNumber, StateKeyNumber};
+use pli_schema::{EventNumber, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
@@ -47,11 +53,13 @@ pub use self::{
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
     directory::{PublicRoomsPage, PublicRoomsQuery},
     draft::{Appended, Draft, Origin},
+    hierarchy::{HierarchyPage, HierarchyQuery, HierarchyRoom},
     membership::Change,
     profiles::Profile,
     room::Room,
     send::NewState,
     stored_event::StoredEvent,
+    summary::{Description, RoomSummary},
     upgrade::Upgrade,
 };
 use crate::{Clock, Error, Numbers, Random, Result};
@@ -128,12 +136,25 @@ struct Caches {
     room_numbers: Cache<OwnedRoomId, RoomNumber>,
     state_types: Cache<String, u64>,
     state_keys: Cache<(u64, String), StateKeyNumber>,
+    /// By the root of the state and the count of redactions.
+    descriptions: Cache<(StateRoot, u64), Arc<Description>>,
+    redactions: Arc<AtomicU64>,
+}
+
+impl Caches {
+    /// Counts the redactions of state events: what was derived from a state before one is not looked
+    /// at after it.
+    fn redactions(&self) -> u64 {
+        self.redactions.load(Ordering::Acquire)
+    }
 }
 
 /// Rooms kept in memory (about 200 bytes each).
 const ROOMS_CACHED: usize = 50_000;
 /// State keys kept in memory (about 150 bytes each).
 const STATE_KEYS_CACHED: usize = 200_000;
+/// Descriptions of rooms kept in memory (about 500 bytes each).
+const DESCRIPTIONS_CACHED: usize = 20_000;
 
 impl Rooms {
     /// The rooms of a store.
@@ -145,6 +166,8 @@ impl Rooms {
             room_numbers: Cache::new(ROOMS_CACHED),
             state_types: Cache::new(STATE_KEYS_CACHED),
             state_keys: Cache::new(STATE_KEYS_CACHED),
+            descriptions: Cache::new(DESCRIPTIONS_CACHED),
+            redactions: Arc::default(),
         };
         Self {
             tree: StateTree::new(parts.store.clone()),

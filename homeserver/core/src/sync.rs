@@ -9,11 +9,13 @@ mod classic;
 mod device;
 mod entries;
 mod ephemeral;
+mod events;
 mod invited;
 mod joined;
 mod left;
 mod render;
 mod sent_members;
+mod snapshot;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -22,4 +24,7 @@ mod timeline;
 mod turn;
 mod view;
 
-pub use self::classic::{StateAfter, Sync, SyncParts, SyncRequest};
+pub use self::{
+    classic::{StateAfter, Sync, SyncParts, SyncRequest},
+    events::{EventsPage, EventsRequest},
+};

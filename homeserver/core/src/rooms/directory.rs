@@ -11,9 +11,9 @@ use ruma::{
     directory::{Filter, PublicRoomsChunk, PublicRoomsChunkInit, RoomTypeFilter},
     room::JoinRuleKind,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Room, Rooms, StoredEvent};
+use super::Rooms;
 use crate::{Error, Result};
 
 /// Rooms on one page at most.
@@ -123,30 +123,19 @@ impl Rooms {
 
     /// What the directory says of a room.
     async fn directory_entry(&self, room: RoomNumber) -> Result<PublicRoomsChunk> {
-        let Room { id, .. } = Room::clone(&*self.room(room).await?);
-        let head = self.head(room).await?;
-        let joined = UInt::new_saturating(head.joined_members);
+        let (room, joined, described) = self.described(room).await?;
         let mut entry = PublicRoomsChunk::from(PublicRoomsChunkInit {
-            num_joined_members: joined,
-            room_id: id,
-            world_readable: false,
-            guest_can_join: false,
+            num_joined_members: UInt::new_saturating(joined),
+            room_id: room.id.clone(),
+            world_readable: described.world_readable,
+            guest_can_join: described.guest_can_join,
         });
-        let types = [
-            "m.room.canonical_alias",
-            "m.room.name",
-            "m.room.topic",
-            "m.room.avatar",
-            "m.room.join_rules",
-            "m.room.history_visibility",
-            "m.room.guest_access",
-            "m.room.create",
-        ];
-        for event_type in types {
-            if let Some(event) = self.state_event(head.state, event_type, "").await? {
-                fill(&mut entry, event_type, &event)?;
-            }
-        }
+        entry.canonical_alias.clone_from(&described.canonical_alias);
+        entry.name.clone_from(&described.name);
+        entry.topic.clone_from(&described.topic);
+        entry.avatar_url = described.avatar_url.clone().map(Into::into);
+        entry.join_rule = JoinRuleKind::from(described.join_rule.as_str());
+        entry.room_type = described.room_type.as_deref().map(Into::into);
         Ok(entry)
     }
 
@@ -160,35 +149,6 @@ impl Rooms {
         let visibility = content.as_ref().and_then(|content| content.get("history_visibility"));
         Ok(visibility.and_then(Value::as_str) == Some("world_readable"))
     }
-}
-
-/// Takes over what one state event says; what is empty or of a wrong type is left out.
-fn fill(entry: &mut PublicRoomsChunk, event_type: &str, event: &StoredEvent) -> Result<()> {
-    let content: Map<String, Value> = event.content()?.unwrap_or_default();
-    let text = |key: &str| {
-        let text = content.get(key).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    match event_type {
-        "m.room.canonical_alias" => {
-            entry.canonical_alias = text("alias").and_then(|alias| alias.try_into().ok());
-        }
-        "m.room.name" => entry.name = text("name"),
-        "m.room.topic" => entry.topic = text("topic"),
-        "m.room.avatar" => entry.avatar_url = text("url").map(Into::into),
-        "m.room.join_rules" => {
-            entry.join_rule = text("join_rule").map_or(JoinRuleKind::Invite, Into::into);
-        }
-        "m.room.history_visibility" => {
-            entry.world_readable = text("history_visibility").as_deref() == Some("world_readable");
-        }
-        "m.room.guest_access" => {
-            entry.guest_can_join = text("guest_access").as_deref() == Some("can_join");
-        }
-        "m.room.create" => entry.room_type = text("type").map(Into::into),
-        _ => {}
-    }
-    Ok(())
 }
 
 fn matches(entry: &PublicRoomsChunk, filter: &Filter) -> bool {

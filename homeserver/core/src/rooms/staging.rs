@@ -3,7 +3,10 @@
 mod apply;
 mod prepare;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use pli_federation::event_format::Pdu;
@@ -41,6 +44,8 @@ pub(super) struct Staging<'a> {
     next_index: u32,
     fresh: HashMap<EventNumber, Arc<StoredEvent>>,
     interned: Vec<Interned>,
+    /// A state event was redacted.
+    redacted_state: bool,
     /// An event was written in part: the transaction must not be committed.
     broken: bool,
 }
@@ -50,6 +55,8 @@ pub(super) struct Staging<'a> {
 pub(super) struct Staged {
     events: Vec<Arc<StoredEvent>>,
     interned: Vec<Interned>,
+    /// A state event was redacted.
+    redacted_state: bool,
 }
 
 /// An event of a draft: made, or found to be there already.
@@ -96,6 +103,7 @@ impl<'a> Staging<'a> {
             next_index: 0,
             fresh: HashMap::new(),
             interned: Vec::new(),
+            redacted_state: false,
             broken: false,
         }
     }
@@ -150,7 +158,11 @@ impl<'a> Staging<'a> {
             self.tx.put(&RoomActivityKey { at: Stamp::Commit, room }, &())?;
             self.tx.wake(Topic::Room(room));
         }
-        Ok(Staged { events: self.fresh.into_values().collect(), interned: self.interned })
+        Ok(Staged {
+            events: self.fresh.into_values().collect(),
+            interned: self.interned,
+            redacted_state: self.redacted_state,
+        })
     }
 
     fn transaction_key(&self, draft: &Draft, origin: &Origin) -> TransactionKey {
@@ -266,5 +278,9 @@ impl Rooms {
     pub(super) fn keep_staged(&self, staged: Staged) {
         self.keep(staged.events);
         self.keep_state_keys(staged.interned);
+        if staged.redacted_state {
+            // After the events: whoever reads the new count reads the redacted event.
+            self.caches.redactions.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }

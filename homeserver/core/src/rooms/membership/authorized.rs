@@ -6,42 +6,17 @@ use std::sync::Arc;
 use pli_federation::{
     auth_rules::{PowerLevel, PowerLevels, Rejection},
     event_format::Pdu,
-    room_version,
 };
 use pli_schema::records::rooms::Membership;
 use ruma::{
     OwnedRoomId, OwnedUserId, UserId, events::StateEventType,
     state_res::events::RoomPowerLevelsIntField,
 };
-use serde::Deserialize;
 
 use crate::{
     Error, Result,
-    rooms::{Room, Rooms, authorize::format_error},
+    rooms::{Room, Rooms},
 };
-
-#[derive(Deserialize)]
-struct JoinRules {
-    join_rule: String,
-    #[serde(default)]
-    allow: Vec<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Membered {
-    #[serde(rename = "type")]
-    kind: String,
-    room_id: OwnedRoomId,
-}
-
-impl JoinRules {
-    /// The rooms whose members may join; conditions of other kinds are not met by anyone.
-    fn rooms(&self) -> impl Iterator<Item = OwnedRoomId> {
-        let conditions = self.allow.iter();
-        let conditions = conditions.filter_map(|c| Membered::deserialize(c).ok());
-        conditions.filter(|c| c.kind == "m.room_membership").map(|c| c.room_id)
-    }
-}
 
 impl Rooms {
     /// The user of this server who vouches for a restricted join; `None` if the join rule asks for
@@ -55,26 +30,13 @@ impl Rooms {
         room: &Room,
         user_id: &UserId,
     ) -> Result<Option<OwnedUserId>> {
-        let rules = room_version::rules(&room.version).map_err(format_error)?.authorization;
-        let content: Option<JoinRules> =
-            self.current_content(room.number, "m.room.join_rules").await?;
-        let Some(content) = content else {
-            return Ok(None);
-        };
-        let restricted = match content.join_rule.as_str() {
-            "restricted" => rules.restricted_join_rule,
-            "knock_restricted" => rules.knock_restricted_join_rule,
-            _ => false,
-        };
-        if !restricted {
+        let rules = self.join_rules(self.head(room.number).await?.state).await?;
+        if !rules.ways(&room.version)?.restricted {
             return Ok(None);
         }
-        for room_id in content.rooms() {
-            if let Some(other) = self.room_number(&room_id).await?
-                && self.is_joined(other, user_id).await?
-            {
-                return self.who_may_invite(room).await.map(Some);
-            }
+        let rooms: Vec<OwnedRoomId> = rules.rooms().collect();
+        if self.is_in_any(&rooms, user_id).await? {
+            return self.who_may_invite(room).await.map(Some);
         }
         Err(Error::forbidden("You are in none of the rooms whose members may join"))
     }

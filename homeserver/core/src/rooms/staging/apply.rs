@@ -207,6 +207,7 @@ impl Staging<'_> {
             event_format::redact(&record.json, &self.room.version, None).map_err(format_error)?;
         record.redacted_because = Some(because);
         self.tx.put(&key, &record)?;
+        self.redacted_state |= record.state_key.is_some();
         let event = StoredEvent::new(target.number, self.room.version.clone(), record);
         self.fresh.insert(target.number, Arc::new(event));
         Ok(())
