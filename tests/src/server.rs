@@ -16,6 +16,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::watch::Watch;
+
 /// A server as a test deployment has it: registration open, cheap password hashing, no limits.
 pub struct TestServer {
     /// Where it is reached, without a slash at the end.
@@ -24,6 +26,8 @@ pub struct TestServer {
     pub server_name: String,
     /// The settings it was started with.
     pub config: Config,
+    /// What checks every answer against the specification.
+    pub watch: Watch,
     client: Client,
     server: Option<Server>,
     dir: TempDir,
@@ -40,6 +44,7 @@ pub struct TestUser {
     pub token: String,
     url: String,
     client: Client,
+    watch: Watch,
 }
 
 /// An answer.
@@ -113,7 +118,9 @@ impl TestServer {
         change(&mut config);
         let server_name = config.server.server_name.clone();
         let client = Client::new();
-        let mut this = Self { url: String::new(), server_name, config, client, server: None, dir };
+        let watch = Watch::of_this_test();
+        let url = String::new();
+        let mut this = Self { url, server_name, config, watch, client, server: None, dir };
         this.open().await;
         this
     }
@@ -206,6 +213,7 @@ impl TestServer {
             token: text("access_token"),
             url: self.url.clone(),
             client: self.client.clone(),
+            watch: self.watch.clone(),
         }
     }
 
@@ -217,7 +225,10 @@ impl TestServer {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> Reply {
-        send(&self.client, method, &format!("{}{path}", self.url), token, body).await
+        let url = format!("{}{path}", self.url);
+        let reply = send(&self.client, method.clone(), &url, token, body).await;
+        self.watch.look(&method, path, &reply);
+        reply
     }
 
     /// `GET` without a token.
@@ -256,7 +267,9 @@ impl TestUser {
     /// A request with the user's token.
     pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
         let url = format!("{}{path}", self.url);
-        send(&self.client, method, &url, Some(&self.token), body).await
+        let reply = send(&self.client, method.clone(), &url, Some(&self.token), body).await;
+        self.watch.look(&method, path, &reply);
+        reply
     }
 
     /// Creates a room; its id, ready for a path.
