@@ -23,3 +23,5 @@ mod secrets;
 
 #[path = "api/sync.rs"]
 mod sync;
+#[path = "api/typing.rs"]
+mod typing;
