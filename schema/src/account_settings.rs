@@ -104,8 +104,12 @@ settings! {
 settings! {
     /// Profiles.
     pub struct ProfileSettings {
-        /// People whose name comes from their e-mail address cannot change it.
+        /// People whose name comes from their e-mail address cannot change it, neither in their profile
+        /// nor for a single room: what an event says otherwise is replaced by the name.
         pub display_name_locked: bool = false;
+        /// Profiles can be read without an access token. Since user ids come from e-mail addresses, that
+        /// tells anyone which addresses have an account.
+        pub lookup_without_token: bool = false;
     }
 }
 

@@ -173,15 +173,28 @@ async fn profiles_are_read_by_all_and_changed_by_their_owner() {
     assert_eq!(call(&state, "PUT", field, &mallory, body.clone()).await.0, 403);
     assert_eq!(call(&state, "PUT", field, &token, json!({})).await.0, 400);
     assert_eq!(call(&state, "PUT", field, &token, body.clone()).await.0, 200);
-    assert_eq!(call(&state, "GET", field, "", Value::Null).await, (200, body.clone()));
+    assert_eq!(call(&state, "GET", field, &mallory, Value::Null).await, (200, body.clone()));
     let whole = "/_matrix/client/r0/profile/@alice:pli.example";
-    assert_eq!(call(&state, "GET", whole, "", Value::Null).await, (200, body));
+    assert_eq!(call(&state, "GET", whole, &mallory, Value::Null).await, (200, body.clone()));
+    // Without a token nobody learns who has an account, unless the server says so.
+    for who in ["alice", "nobody"] {
+        let uri = format!("/_matrix/client/v3/profile/@{who}:pli.example");
+        for uri in [uri.clone(), format!("{uri}/displayname")] {
+            let (status, answer) = call(&state, "GET", &uri, "", Value::Null).await;
+            assert_eq!((status, &answer["errcode"]), (403, &json!("M_FORBIDDEN")));
+        }
+    }
+    let mut open = state.clone();
+    let mut config = pli_schema::config::Config::clone(&open.server.config);
+    config.profiles.lookup_without_token = true;
+    open.server.config = std::sync::Arc::new(config);
+    assert_eq!(call(&open, "GET", whole, "", Value::Null).await, (200, body));
     for (uri, status) in [
         ("/_matrix/client/v3/profile/@nobody:pli.example", 404),
         ("/_matrix/client/v3/profile/nonsense", 400),
         ("/_matrix/client/v3/profile/@alice:pli.example/m.tz", 404),
     ] {
-        assert_eq!(call(&state, "GET", uri, "", Value::Null).await.0, status, "{uri}");
+        assert_eq!(call(&state, "GET", uri, &token, Value::Null).await.0, status, "{uri}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pli_core::{
     AccountData, Clock, Filters, History, Media, Notifier, Numbers, Push, Random, Receipts, Result,
-    Rooms, SigningKey, Store, Typing,
+    Rooms, SigningKey, Store, Sweep, Typing,
     accounts::{AccountSettings, Accounts},
     encryption::Encryption,
     mail::Mailer,
@@ -74,6 +74,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
             default_version,
             creation_open: config.rooms.creation_open,
             tchap_room_rules: config.rooms.tchap_rules,
+            display_names_locked: config.profiles.display_name_locked,
             ..RoomSettings::default()
         },
     });
@@ -110,7 +111,9 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         sync,
     };
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![follow, mails, pushing] })
+    let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
+    let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
+    Ok(Assembled { state, background: vec![follow, mails, pushing, sweeping] })
 }
 
 fn accounts(parts: &Parts) -> Result<Accounts> {

@@ -111,7 +111,9 @@ pub struct Accounts {
     passwords: Passwords,
     cache: Arc<TokenCache>,
     uia: Arc<UiaSessions>,
-    wrong_tries: Arc<WrongTries>,
+    wrong_passwords: Arc<WrongTries>,
+    /// Mails by address. Apart from the passwords, so that neither crowds the other out.
+    mails: Arc<WrongTries>,
     policy: Policy,
     seen: Arc<Seen>,
 }
@@ -134,7 +136,8 @@ impl Accounts {
             store,
             passwords: Passwords::new(settings.passwords.clone(), random.clone())?,
             uia: Arc::new(UiaSessions::new(clock.clone(), random.clone())),
-            wrong_tries: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            wrong_passwords: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            mails: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
             clock,
             random,
             settings: Arc::new(settings),

@@ -5,6 +5,7 @@
 
 mod download;
 mod files;
+mod sweep;
 mod thumbnail;
 mod upload;
 

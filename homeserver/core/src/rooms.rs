@@ -30,6 +30,7 @@ mod send;
 mod staging;
 mod state;
 mod state_keys;
+mod stays;
 mod stored_event;
 mod summary;
 #[cfg(test)]
@@ -44,7 +45,7 @@ use std::sync::{
 };
 
 use pli_federation::{keys::SigningKey, room_version};
-use pli_schema::{EventNumber, RoomNumber, StateKeyNumber, StateRoot};
+use pli_schema::{EventNumber, Position, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
@@ -77,6 +78,8 @@ pub struct RoomSettings {
     pub creation_open: bool,
     /// Whether the rules of [`crate::policy::rooms`] apply.
     pub tchap_room_rules: bool,
+    /// In rooms too, people whose name comes from their e-mail address have that name only.
+    pub display_names_locked: bool,
 }
 
 impl Default for RoomSettings {
@@ -87,6 +90,7 @@ impl Default for RoomSettings {
             lane_waiting_max: 1_024,
             creation_open: true,
             tchap_room_rules: false,
+            display_names_locked: false,
         }
     }
 }
@@ -139,6 +143,8 @@ struct Caches {
     /// By the root of the state and the count of redactions.
     descriptions: Cache<(StateRoot, u64), Arc<Description>>,
     redactions: Arc<AtomicU64>,
+    /// Starts of stays by the member event that is the newest of the stay.
+    stays: Cache<EventNumber, Position>,
 }
 
 impl Caches {
@@ -155,6 +161,8 @@ const ROOMS_CACHED: usize = 50_000;
 const STATE_KEYS_CACHED: usize = 200_000;
 /// Descriptions of rooms kept in memory (about 500 bytes each).
 const DESCRIPTIONS_CACHED: usize = 20_000;
+/// Starts of stays kept in memory (about 50 bytes each).
+const STAYS_CACHED: usize = 100_000;
 
 impl Rooms {
     /// The rooms of a store.
@@ -168,6 +176,7 @@ impl Rooms {
             state_keys: Cache::new(STATE_KEYS_CACHED),
             descriptions: Cache::new(DESCRIPTIONS_CACHED),
             redactions: Arc::default(),
+            stays: Cache::new(STAYS_CACHED),
         };
         Self {
             tree: StateTree::new(parts.store.clone()),

@@ -11,7 +11,7 @@ use pli_core::{Error, Rooms, accounts::Accounts};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
-use crate::{Anyone, Json, Result, Routes, UserOrGuest};
+use crate::{Anyone, Json, Result, Routes, UserOrGuest, state::ServerInfo};
 
 /// The paths before the user's id.
 const PREFIXES: [&str; 3] = [
@@ -24,19 +24,31 @@ fn user(text: &str) -> Result<OwnedUserId, Error> {
     UserId::parse(text).map_err(|_| Error::invalid_param("This is not a user id"))
 }
 
+/// Who may read profiles: everyone with a token; others if the server allows it.
+fn may_look(server: &ServerInfo, caller: &Anyone) -> Result<(), Error> {
+    if caller.0.is_some() || server.config.profiles.lookup_without_token {
+        return Ok(());
+    }
+    Err(Error::forbidden("Profiles of this server are shown to its users only"))
+}
+
 async fn whole(
     State(accounts): State<Accounts>,
-    _: Anyone,
+    State(server): State<ServerInfo>,
+    caller: Anyone,
     Path(user_id): Path<String>,
 ) -> Result<Json<Map<String, Value>>> {
+    may_look(&server, &caller)?;
     Ok(Json(accounts.profile(&user(&user_id)?).await?))
 }
 
 async fn one(
     State(accounts): State<Accounts>,
-    _: Anyone,
+    State(server): State<ServerInfo>,
+    caller: Anyone,
     Path((user_id, field)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
+    may_look(&server, &caller)?;
     let value = accounts.profile_field(&user(&user_id)?, &field).await?;
     let value = value.ok_or_else(|| Error::not_found("This field of the profile is not set"))?;
     Ok(Json(json!({ field: value })))

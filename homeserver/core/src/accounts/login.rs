@@ -129,12 +129,11 @@ impl Accounts {
         if !self.settings.passwords.enabled {
             return Err(Error::forbidden("Passwords are not used on this server"));
         }
+        // By what was written, never by whose it is: wrong tries at the name of an account that comes
+        // from an address must not show at the address.
+        let subject = self.subject(identifier);
+        self.wrong_passwords.check(&subject)?;
         let named = self.identified_user(identifier).await?;
-        let subject = match &named {
-            Some(user_id) => TokenHash::of(user_id.as_str()).0,
-            None => TokenHash::of(&format!("{identifier:?}")).0,
-        };
-        self.wrong_tries.check(&subject)?;
         let phc = match &named {
             Some(user_id) => self.account(user_id).await?.and_then(|account| account.password_hash),
             None => None,
@@ -142,15 +141,33 @@ impl Accounts {
         let found = self.passwords.verify(password, phc.as_deref()).await?;
         match named {
             Some(user_id) if found.right => {
-                self.wrong_tries.right(&subject);
+                self.wrong_passwords.right(&subject);
                 self.renew_hash(&user_id, password, phc.as_deref(), found).await?;
                 Ok(user_id)
             }
             _ => {
-                self.wrong_tries.wrong(subject);
+                self.wrong_passwords.wrong(subject);
                 Err(wrong_login())
             }
         }
+    }
+
+    /// What wrong passwords are counted for: one spelling of what was written.
+    fn subject(&self, identifier: &LoginIdentifier) -> SecretHash {
+        let written = match identifier {
+            LoginIdentifier::User(name) => {
+                match names::user_id_for(name, &self.settings.server_name) {
+                    Ok(user_id) => return TokenHash::of(user_id.as_str()).0,
+                    Err(_) => name.to_ascii_lowercase(),
+                }
+            }
+            LoginIdentifier::Email(text) => match EmailAddress::parse(text.trim()) {
+                Ok(address) => address.into(),
+                Err(_) => text.clone(),
+            },
+            LoginIdentifier::Unknown => String::new(),
+        };
+        TokenHash::of(&format!("login as {written}")).0
     }
 
     /// Whether this is the user's password; wrong tries count.
@@ -163,13 +180,13 @@ impl Accounts {
         password: &Secret,
     ) -> Result<bool> {
         let subject = TokenHash::of(user_id.as_str()).0;
-        self.wrong_tries.check(&subject)?;
+        self.wrong_passwords.check(&subject)?;
         let phc = self.account(user_id).await?.and_then(|account| account.password_hash);
         let found = self.passwords.verify(password, phc.as_deref()).await?;
         if found.right {
-            self.wrong_tries.right(&subject);
+            self.wrong_passwords.right(&subject);
         } else {
-            self.wrong_tries.wrong(subject);
+            self.wrong_passwords.wrong(subject);
         }
         Ok(found.right)
     }

@@ -1,5 +1,6 @@
 //! Registration, login and sessions, as a client sees them.
 
+use pli_schema::records::accounts::{EmailOwnerKey, EmailOwnerRecord};
 use pli_store::Store;
 use ruma::{
     api::client::uiaa::{
@@ -337,4 +338,36 @@ async fn devices_are_noted_as_seen_once_in_ten_minutes() {
     world.accounts.note_seen(&who, None).await.unwrap();
     assert_eq!(seen().await.last_seen_ms, first.last_seen_ms + 660_000);
     assert_eq!(seen().await.last_seen_ip, first.last_seen_ip);
+}
+
+/// Nobody learns from the limiter whether an address has an account.
+#[tokio::test]
+async fn wrong_tries_at_a_name_do_not_show_at_the_address() {
+    let world = world(|settings| settings.sessions.limits = true);
+    let accounts = &world.accounts;
+    let user_id = accounts.create_account("jane.doe-agents.example", None, false).await.unwrap();
+    let key = &EmailOwnerKey { address: "jane.doe@agents.example".to_owned() };
+    let owner = &EmailOwnerRecord { user_id, validated_at_ms: 0, added_at_ms: 0 };
+    let write = accounts.store.write(|tx| async move {
+        tx.put(key, owner)?;
+        Ok::<_, Error>(())
+    });
+    write.await.unwrap();
+    let login = async |identifier: LoginIdentifier| {
+        let password = "wrong".into();
+        let request = LoginRequest::Password { identifier, password };
+        accounts.login(request, &DeviceWish::default()).await
+    };
+    let email = |name: &str| LoginIdentifier::Email(format!("{name}@agents.example"));
+    for name in ["jane.doe", "nobody"] {
+        let by_name = || LoginIdentifier::User(format!("{name}-agents.example"));
+        for _ in 0..10 {
+            assert!(matches!(login(by_name()).await, Err(Error::Forbidden(_))));
+        }
+        assert!(matches!(login(by_name()).await, Err(Error::LimitExceeded { .. })), "{name}");
+        for _ in 0..10 {
+            assert!(matches!(login(email(name)).await, Err(Error::Forbidden(_))), "{name}");
+        }
+        assert!(matches!(login(email(name)).await, Err(Error::LimitExceeded { .. })), "{name}");
+    }
 }

@@ -140,7 +140,7 @@ impl Accounts {
         }
         let limit = self.settings.registration.mails_per_address_per_hour;
         let subject = TokenHash::of(&format!("mail to {}", address.as_str())).0;
-        self.wrong_tries.spend(subject, limit, 3_600_000)
+        self.mails.spend(subject, limit, 3_600_000)
     }
 
     /// Takes the code or the token of a mail. The token of the link is enough by itself; the short code

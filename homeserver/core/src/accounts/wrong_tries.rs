@@ -7,7 +7,8 @@ use pli_schema::{account_settings::SessionSettings, records::accounts::SecretHas
 
 use crate::{Clock, Error, MilliSeconds, Result};
 
-/// Subjects kept, at most; the oldest half is dropped when there are more.
+/// Subjects kept, at most. When there are more, those whose window is over go, then the half with the
+/// fewest tries: nobody frees a subject that must wait by trying a hundred thousand others once.
 const SUBJECTS: usize = 100_000;
 
 /// Wrong tries, in memory: a restart forgives them.
@@ -23,6 +24,7 @@ pub(super) struct WrongTries {
 #[derive(Clone, Copy, Debug)]
 struct Window {
     since_ms: MilliSeconds,
+    until_ms: MilliSeconds,
     count: u32,
 }
 
@@ -39,12 +41,12 @@ impl WrongTries {
 
     /// Refuses a subject with too many wrong tries.
     pub fn check(&self, subject: &SecretHash) -> Result<()> {
-        self.check_limit(subject, self.limit, self.window_ms)
+        self.check_limit(subject, self.limit)
     }
 
     /// Counts a use of something that may be used `limit` times per `window_ms`, or refuses it.
     pub fn spend(&self, subject: SecretHash, limit: u32, window_ms: u64) -> Result<()> {
-        self.check_limit(&subject, limit, window_ms)?;
+        self.check_limit(&subject, limit)?;
         self.count(subject, window_ms);
         Ok(())
     }
@@ -59,15 +61,13 @@ impl WrongTries {
         self.tries.lock().remove(subject);
     }
 
-    fn check_limit(&self, subject: &SecretHash, limit: u32, window_ms: u64) -> Result<()> {
+    fn check_limit(&self, subject: &SecretHash, limit: u32) -> Result<()> {
         let now_ms = self.clock.now_ms();
         match self.tries.lock().get(subject) {
             Some(window) if self.enabled && window.count >= limit => {
-                let end_ms = window.since_ms.saturating_add(window_ms);
-                if end_ms > now_ms {
-                    return Err(Error::LimitExceeded {
-                        retry_after_ms: end_ms.saturating_sub(now_ms),
-                    });
+                let retry_after_ms = window.until_ms.saturating_sub(now_ms);
+                if retry_after_ms > 0 {
+                    return Err(Error::LimitExceeded { retry_after_ms });
                 }
                 Ok(())
             }
@@ -78,18 +78,34 @@ impl WrongTries {
     fn count(&self, subject: SecretHash, window_ms: u64) {
         let now_ms = self.clock.now_ms();
         let mut tries = self.tries.lock();
-        if tries.len() >= SUBJECTS {
-            let mut starts: Vec<MilliSeconds> = tries.values().map(|w| w.since_ms).collect();
-            starts.sort_unstable();
-            let middle = starts.get(starts.len() / 2).copied().unwrap_or(now_ms);
-            tries.retain(|_, window| window.since_ms > middle);
+        if tries.len() >= SUBJECTS && !tries.contains_key(&subject) {
+            make_room(&mut tries, now_ms);
         }
-        let window = tries.entry(subject).or_insert(Window { since_ms: now_ms, count: 0 });
-        if window.since_ms.saturating_add(window_ms) <= now_ms {
-            *window = Window { since_ms: now_ms, count: 0 };
+        let fresh =
+            Window { since_ms: now_ms, until_ms: now_ms.saturating_add(window_ms), count: 0 };
+        let window = tries.entry(subject).or_insert(fresh);
+        if window.until_ms <= now_ms {
+            *window = fresh;
         }
         window.count = window.count.saturating_add(1);
     }
+}
+
+fn make_room(tries: &mut HashMap<SecretHash, Window>, now_ms: MilliSeconds) {
+    tries.retain(|_, window| window.until_ms > now_ms);
+    if tries.len() < SUBJECTS {
+        return;
+    }
+    let mut order: Vec<(u32, MilliSeconds)> =
+        tries.values().map(|window| (window.count, window.since_ms)).collect();
+    order.sort_unstable();
+    let middle = order.get(order.len() / 2).copied().unwrap_or_default();
+    let mut left = order.len() / 2;
+    tries.retain(|_, window| {
+        let goes = left > 0 && (window.count, window.since_ms) <= middle;
+        left = left.saturating_sub(usize::from(goes));
+        !goes
+    });
 }
 
 #[cfg(test)]
@@ -121,5 +137,21 @@ mod tests {
             tries.wrong(subject);
         }
         assert!(tries.check(&subject).is_err());
+    }
+
+    #[test]
+    fn a_crowd_of_others_does_not_free_who_must_wait() {
+        let clock = TestClock::new(1_000);
+        let tries = WrongTries::new(Clock::Test(clock), &SessionSettings::default());
+        for _ in 0..10 {
+            tries.wrong([255; 32]);
+        }
+        for n in 0..250_000_u32 {
+            let mut subject = [0; 32];
+            subject[..4].copy_from_slice(&n.to_be_bytes());
+            tries.wrong(subject);
+        }
+        assert!(tries.check(&[255; 32]).is_err());
+        assert!(tries.tries.lock().len() <= SUBJECTS);
     }
 }

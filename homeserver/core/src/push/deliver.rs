@@ -98,7 +98,7 @@ impl Push {
             for pusher in woken {
                 workers.wake(self, pusher);
             }
-            let behind = to < self.store().position() && to > at;
+            let behind = to < index.known_to && to > at;
             at = to;
             if behind {
                 continue;
@@ -118,7 +118,8 @@ impl Push {
         }
     }
 
-    /// Takes in what the feed says, all of it that is there already.
+    /// Takes in what the feed says, all of it that is there already. Only commits that were heard are
+    /// looked at afterwards: for later ones the index may not know who is in the room.
     async fn hear(
         &self,
         received: Result<Committed, RecvError>,
@@ -127,9 +128,11 @@ impl Push {
     ) -> Result<()> {
         let mut next = Some(received);
         let mut users = HashSet::new();
+        let mut heard = index.known_to;
         while let Some(received) = next {
             match received {
                 Ok(committed) => {
+                    heard = heard.max(committed.position);
                     users.extend(committed.topics.iter().filter_map(|topic| match topic {
                         Topic::User(user_id) => Some(user_id.clone()),
                         _ => None,
@@ -137,6 +140,7 @@ impl Push {
                 }
                 Err(RecvError::Lagged(_)) => {
                     *index = self.load_index().await?;
+                    heard = heard.max(index.known_to);
                     users.clear();
                 }
                 Err(RecvError::Closed) => return Err(pli_store::StoreError::Closed.into()),
@@ -146,6 +150,7 @@ impl Push {
         for user_id in users {
             self.refresh_index(index, &user_id).await?;
         }
+        index.known_to = heard;
         Ok(())
     }
 

@@ -57,11 +57,12 @@ impl Push {
         let to = from.map_or(self.store().position(), |from| Position(from.0.saturating_sub(1)));
         let mut rooms = Vec::new();
         for (room, own) in self.rooms.rooms_of(user_id, Some(Membership::Join)).await? {
-            rooms.push((self.rooms.room_position(room).await?, room, own.position));
+            rooms.push((self.rooms.room_position(room).await?, room, own.record.event));
         }
         rooms.sort_unstable_by(|a, b| b.cmp(a));
         let mut found = Vec::new();
-        for (_, room, joined_at) in rooms.into_iter().take(ROOMS_MAX) {
+        for (_, room, member) in rooms.into_iter().take(ROOMS_MAX) {
+            let joined_at = self.rooms.start_of_stay(member).await?;
             self.notifications_in(user_id, room, (joined_at, to), &mut found).await?;
         }
         if highlights_only {

@@ -27,6 +27,8 @@ const SLACK_S: u64 = 60;
 /// Who has pushers, by the rooms they are in: what a new event has to be looked at for.
 #[derive(Debug, Default)]
 pub(super) struct PusherIndex {
+    /// The newest commit that this takes into account.
+    pub(super) known_to: Position,
     by_room: HashMap<RoomNumber, HashSet<OwnedUserId>>,
     rooms_of: HashMap<OwnedUserId, Vec<RoomNumber>>,
 }
@@ -55,7 +57,9 @@ pub(super) type QueueRow = (PushQueueKey, PushQueueRecord);
 impl Push {
     /// The index of all users.
     pub(super) async fn load_index(&self) -> Result<PusherIndex> {
-        let mut index = PusherIndex::default();
+        // What is committed while this reads may be in it or not: it comes through the feed.
+        let known_to = self.store().position();
+        let mut index = PusherIndex { known_to, ..PusherIndex::default() };
         let rows = self.store().scan(&Scan::<PusherKey>::prefix(())).await?;
         let users: HashSet<OwnedUserId> = rows.into_iter().map(|row| row.key.user_id).collect();
         for user_id in users {
@@ -99,14 +103,14 @@ impl Push {
             .await
     }
 
-    /// Looks at the commits after `from` and queues what notifies; returns how far it came, and whose
-    /// pushers got something.
+    /// Looks at the commits after `from` that the index knows of and queues what notifies; returns how
+    /// far it came, and whose pushers got something.
     pub(super) async fn queue_step(
         &self,
         index: &PusherIndex,
         from: Position,
     ) -> Result<(Position, HashSet<PusherKey>)> {
-        let end = self.store().position();
+        let end = index.known_to.max(from);
         if index.by_room.is_empty() {
             return Ok((end, HashSet::new()));
         }
@@ -164,9 +168,13 @@ impl Push {
             let Some(own) = self.store().get_stored(&key).await? else { continue };
             let member = self.rooms.member(room, user_id).await?;
             let eye = self.eye(room, user_id, member.as_ref()).await?;
+            let joined_at = match own.record.membership {
+                Membership::Join => self.rooms.start_of_stay(own.record.event).await?,
+                _ => Position::MAX,
+            };
             for placed in &events {
                 let visible = match own.record.membership {
-                    Membership::Join => own.position <= at,
+                    Membership::Join => joined_at <= at,
                     Membership::Invite => own.record.event == placed.event.number,
                     _ => false,
                 };

@@ -67,7 +67,7 @@ struct Waiting {
     highlight: bool,
 }
 
-/// What was counted up to a commit. Own events are read marks of their thread.
+/// What was counted up to a commit. Own messages are read marks of their thread.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
     to: Position,
@@ -137,7 +137,8 @@ impl Push {
             return Ok(Unread::default());
         }
         let read = self.read_marks(user_id, room).await?;
-        let mut counted = self.counted(user_id, room, own.position, read.everywhere);
+        let joined_at = self.rooms.start_of_stay(own.record.event).await?;
+        let mut counted = self.counted(user_id, room, joined_at, read.everywhere);
         if self.rooms.room_position(room).await? > counted.to {
             self.count(&mut counted, user_id, room, to).await?;
         } else {
@@ -217,14 +218,19 @@ impl Push {
     }
 }
 
-/// Counts an event, or takes it for a read mark if it is the user's own.
+/// Counts an event, or takes it for a read mark if it is the user's own message: who writes has read.
+/// Own state events (a new display name in every room) say nothing about that.
 async fn look_at(
     counted: &mut Counted,
     eye: &Eye,
     placed: &Placed,
     user_id: &UserId,
 ) -> Result<()> {
-    if placed.event.pdu()?.sender == user_id {
+    let pdu = placed.event.pdu()?;
+    if pdu.sender == user_id {
+        if pdu.state_key.is_some() {
+            return Ok(());
+        }
         let thread = thread_of(&placed.event)?;
         counted.waiting.retain(|waiting| waiting.thread != thread);
         return Ok(());

@@ -1,6 +1,7 @@
 //! Events of one room on their way into one transaction.
 
 mod apply;
+mod names;
 mod prepare;
 
 use std::{
@@ -120,6 +121,7 @@ impl<'a> Staging<'a> {
         origin: Option<&Origin>,
     ) -> Result<StagedEvent> {
         check_lengths(draft, origin)?;
+        let draft = &*self.with_given_name(draft).await?;
         let transaction = origin.map(|origin| self.transaction_key(draft, origin));
         if let Some(key) = &transaction
             && let Some(TransactionRecord { event_id: Some(event_id), .. }) =

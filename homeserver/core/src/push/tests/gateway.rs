@@ -264,3 +264,44 @@ async fn gateways_that_may_not_be_reached_are_refused() {
         set(&strict, "bob", &long, "https://push.example/_matrix/push/v1/notify", json!({})).await;
     assert!(matches!(refused, Err(Error::InvalidParam(_))));
 }
+
+/// The commit that invites somebody is looked at when the index knows of it, not before: else the one
+/// push that matters would be passed over.
+#[tokio::test]
+async fn commits_wait_until_the_index_knows_of_them() {
+    let world = World::new().await;
+    set(&world.push, "bob", "key", "http://127.0.0.1:9/_matrix/push/v1/notify", json!({}))
+        .await
+        .unwrap();
+    set(&world.push, "dora", "key", "http://127.0.0.1:9/_matrix/push/v1/notify", json!({}))
+        .await
+        .unwrap();
+    let mut index = world.push.load_index().await.unwrap();
+    let from = index.known_to;
+    set_membership(&world.rooms, &world.room_id, ("alice", "dora"), "invite").await.unwrap();
+    let (to, woken) = world.push.queue_step(&index, from).await.unwrap();
+    assert_eq!((to, woken.len()), (from, 0));
+    world.push.refresh_index(&mut index, &user("dora")).await.unwrap();
+    index.known_to = world.rooms.store().position();
+    let (to, woken) = world.push.queue_step(&index, to).await.unwrap();
+    assert_eq!(to, index.known_to);
+    let woken: Vec<_> = woken.into_iter().map(|pusher| pusher.user_id).collect();
+    assert_eq!(woken, [user("dora")]);
+}
+
+/// What was said before a new display name is still to be pushed after it.
+#[tokio::test]
+async fn a_new_display_name_takes_no_push_back() {
+    let world = World::new().await;
+    set(&world.push, "bob", "key", "http://127.0.0.1:9/_matrix/push/v1/notify", json!({}))
+        .await
+        .unwrap();
+    let from = world.rooms.store().position();
+    world.say("alice", "hello").await;
+    let content = json!({ "membership": "join", "displayname": "Robert" });
+    let draft = testing::state("bob", "m.room.member", user("bob").as_str(), &content);
+    world.rooms.append(&world.room_id, draft, None).await.unwrap();
+    let index = world.push.load_index().await.unwrap();
+    world.push.queue_step(&index, from).await.unwrap();
+    assert_eq!(queued(&world.push).await, 1);
+}

@@ -123,3 +123,21 @@ async fn notifications_are_listed_newest_first_in_pages() {
     assert_eq!(highlights.notifications.len(), 1);
     assert!(!highlights.notifications[0].read);
 }
+
+#[tokio::test]
+async fn a_new_display_name_changes_no_count_and_reads_nothing() {
+    let world = World::new().await;
+    world.say("alice", "one").await;
+    world.send("alice", mention("Bob!", "bob")).await;
+    assert_eq!(world.counts("bob").await, (2, 1));
+    let content = json!({ "membership": "join", "displayname": "Robert" });
+    let draft = testing::state("bob", "m.room.member", user("bob").as_str(), &content);
+    world.rooms.append(&world.room_id, draft, None).await.unwrap();
+    assert_eq!(world.counts("bob").await, (2, 1));
+    // Counted anew, as after a restart.
+    let fresh = push(world.rooms.clone());
+    let unread = fresh.unread(&user("bob"), world.room).await.unwrap();
+    assert_eq!((unread.main.notifications, unread.main.highlights), (2, 1));
+    let page = fresh.notifications(&user("bob"), None, 10, false).await.unwrap();
+    assert_eq!(page.notifications.len(), 2);
+}
