@@ -16,7 +16,8 @@ pub use self::{
     sections::{
         Addresses, CallSettings, ConnectionSettings, Durability, LogFormat, LogSettings,
         MediaSettings, MetricsSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings,
-        ServerSettings, StorageSettings, SupportSettings, TlsSettings, WellKnownSettings,
+        ServerSettings, StorageSettings, SupportSettings, TlsSettings, TurnSettings,
+        WellKnownSettings,
     },
 };
 

@@ -1,6 +1,7 @@
 //! The records of each area with their keys, one file per area.
 
 pub mod accounts;
+pub mod administration;
 pub mod encryption;
 pub mod media;
 pub mod meta;

@@ -212,4 +212,8 @@ tables! {
     Audit = 0x82,
     /// Mails to send.
     MailJob = 0x83,
+    /// What people have reported.
+    Report = 0x90,
+    /// OpenID tokens by hash.
+    OpenIdToken = 0x91,
 }

@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "api/administration.rs"]
+mod administration;
 #[path = "api/basics.rs"]
 mod basics;
 #[path = "api/connections.rs"]
@@ -16,6 +18,10 @@ mod connections;
 mod mutations;
 #[path = "api/old_sync.rs"]
 mod old_sync;
+#[path = "api/people.rs"]
+mod people;
+#[path = "api/reports.rs"]
+mod reports;
 #[path = "api/room_previews.rs"]
 mod room_previews;
 #[path = "api/secrets.rs"]

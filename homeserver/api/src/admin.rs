@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod audit;
 pub mod domains;
 pub mod registration_tokens;
+pub mod reports;
 pub mod shared_secret;
 
 use crate::Routes;
@@ -15,5 +16,6 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = audit::routes(routes);
     let routes = domains::routes(routes);
     let routes = registration_tokens::routes(routes);
+    let routes = reports::routes(routes);
     shared_secret::routes(routes)
 }

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, Filters, History, Media, Notifier, Numbers, Push, Random, Receipts, Result,
-    Rooms, SigningKey, Store, Sweep, Typing,
+    AccountData, Clock, Filters, History, Media, Notifier, Numbers, Push, Random, Receipts,
+    Reports, Result, Rooms, SigningKey, Store, Sweep, Typing,
     accounts::{AccountSettings, Accounts},
     encryption::Encryption,
     mail::Mailer,
@@ -100,6 +100,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
         receipts: sync.receipts().clone(),
+        reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rooms,
         server: ServerInfo {
             server_name: parts.server_name.clone(),

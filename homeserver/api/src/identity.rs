@@ -32,6 +32,11 @@ pub struct Admin(pub Authenticated);
 #[derive(Clone, Debug)]
 pub struct Anyone(pub Option<Authenticated>);
 
+/// A user or a guest with a valid access token, also one whose account is locked: for logging out.
+/// Dereferences to [`Authenticated`].
+#[derive(Clone, Debug)]
+pub struct EvenLocked(pub Authenticated);
+
 macro_rules! identity {
     ($($name:ident),+) => {$(
         impl std::ops::Deref for $name {
@@ -62,7 +67,7 @@ macro_rules! identity {
         }
     )+};
 }
-identity!(User, UserOrGuest, Admin);
+identity!(User, UserOrGuest, EvenLocked, Admin);
 
 /// The access token of a request, if there is one: from the `Authorization` header, else from the
 /// query (deprecated, but servers must still take it in v1.19).
@@ -146,6 +151,20 @@ impl FromRequestParts<AppState> for UserOrGuest {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let who = authenticate(parts, state).await?.ok_or(pli_core::Error::MissingToken)?;
         Ok(Self(who))
+    }
+}
+
+impl FromRequestParts<AppState> for EvenLocked {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        match UserOrGuest::from_request_parts(parts, state).await {
+            Err(Error(pli_core::Error::UserLocked)) => {
+                let token = access_token(parts)?.ok_or(pli_core::Error::MissingToken)?;
+                Ok(Self(state.accounts.authenticate_even_locked(&token).await?))
+            }
+            other => other.map(|UserOrGuest(who)| Self(who)),
+        }
     }
 }
 

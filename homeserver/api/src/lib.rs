@@ -30,7 +30,7 @@ pub mod whole;
 
 pub use error::{Error, Result};
 pub use extract::{Json, RawJson, Ruma};
-pub use identity::{Admin, Anyone, User, UserOrGuest};
+pub use identity::{Admin, Anyone, EvenLocked, User, UserOrGuest};
 pub use language::PreferredLanguage;
 pub use router::{Route, Routes};
 pub use state::AppState;

@@ -39,6 +39,8 @@ pub enum Class {
     Membership,
     /// Media.
     Media,
+    /// Reports to the administrators.
+    Report,
     /// Everything else.
     Other,
 }
@@ -59,6 +61,9 @@ impl Class {
             || has("/register/")
         {
             return Self::Register;
+        }
+        if ends("/report") || ends("/report/{event_id}") {
+            return Self::Report;
         }
         if has("/media/") {
             return Self::Media;
@@ -94,6 +99,9 @@ enum Key {
     Address(IpAddr),
 }
 
+/// Reports of one user: each is looked at by a person.
+const REPORTS: RateLimit = RateLimit { burst: 10, per_minute: 5 };
+
 type Limiter = RateLimiter<Key, DefaultKeyedStateStore<Key>, DefaultClock>;
 
 struct Limiters {
@@ -102,6 +110,7 @@ struct Limiters {
     message: Limiter,
     membership: Limiter,
     media: Limiter,
+    report: Limiter,
     other: Limiter,
 }
 
@@ -153,6 +162,7 @@ impl RateLimits {
             Class::Message => &limiters.message,
             Class::Membership => &limiters.membership,
             Class::Media => &limiters.media,
+            Class::Report => &limiters.report,
             Class::Other => &limiters.other,
         };
         // Who has been quiet long enough to have the whole burst again needs no memory.
@@ -176,6 +186,7 @@ fn limiters(settings: &RateLimitSettings) -> Option<Arc<Limiters>> {
             message: limiter(settings.message),
             membership: limiter(settings.membership),
             media: limiter(settings.media),
+            report: limiter(REPORTS),
             other: limiter(settings.other),
         })
     })

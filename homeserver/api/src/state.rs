@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, Filters, History, Media, Push, Receipts, Rooms, Typing, accounts::Accounts,
-    encryption::Encryption, sync::Sync,
+    AccountData, Filters, History, Media, Push, Receipts, Reports, Rooms, Typing,
+    accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
@@ -69,6 +69,8 @@ app_state! {
     rate_limits: RateLimits,
     /// Receipts and read markers.
     receipts: Receipts,
+    /// What people have reported.
+    reports: Reports,
     /// Rooms: timelines, state, members.
     rooms: Rooms,
     /// The server's name and configuration.

@@ -5,11 +5,13 @@ pub mod devices;
 pub mod emails;
 pub mod login;
 mod names;
+pub mod openid;
 pub mod password_change;
 pub mod passwords;
 pub mod profiles;
 pub mod registration;
 pub mod registration_tokens;
+pub mod restrictions;
 mod secret;
 mod seen;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub use self::{
     login::{LoginIdentifier, LoginRequest},
     password_change::PasswordChange,
     registration::{RegisterRequest, Registered},
+    restrictions::Restriction,
     secret::Secret,
     tokens::{DeviceWish, Session, TokenHash},
     uia::Operation,

@@ -4,8 +4,11 @@
 //! use for calls started from a room, in the form that Element's clients read from
 //! `/.well-known/matrix/client` (`io.element.jitsi`).
 
+mod turn;
+
 use serde::Serialize;
 
+pub use self::turn::{TurnCredentials, turn_credentials};
 use crate::{Error, Result};
 
 /// The Jitsi server of an administration.

@@ -111,6 +111,12 @@ pub enum Error {
     /// The proof of the e-mail address is not valid (`M_THREEPID_AUTH_FAILED`).
     #[error("{0}")]
     ThreepidAuthFailed(String),
+    /// The server does not trust the identity server (`M_SERVER_NOT_TRUSTED`).
+    #[error("{0}")]
+    ServerNotTrusted(String),
+    /// The proof of a third-party identifier could not be had (`M_THREEPID_AUTH_FAILED` with status 403).
+    #[error("{0}")]
+    ThreepidUnverified(String),
     /// A validation session or its secret is not known (`M_NO_VALID_SESSION`).
     #[error("{0}")]
     NoValidSession(String),

@@ -21,6 +21,7 @@ mod lanes;
 mod lookup;
 mod members;
 mod membership;
+mod mutual;
 mod own_memberships;
 mod policy_facts;
 mod profiles;
@@ -33,6 +34,7 @@ mod state_keys;
 mod stays;
 mod stored_event;
 mod summary;
+mod suspension;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threads;
@@ -56,6 +58,7 @@ pub use self::{
     draft::{Appended, Draft, Origin},
     hierarchy::{HierarchyPage, HierarchyQuery, HierarchyRoom},
     membership::Change,
+    mutual::MutualRooms,
     profiles::Profile,
     room::Room,
     send::NewState,

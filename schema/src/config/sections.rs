@@ -56,6 +56,28 @@ impl<'de> Deserialize<'de> for Addresses {
     }
 }
 
+/// TURN servers and how clients authenticate to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnSettings {
+    /// Their addresses, as `turn:turn.example.org:3478?transport=udp`.
+    pub uris: Vec<String>,
+    /// The secret that they share with this server, for credentials that end (coturn's
+    /// `static-auth-secret`).
+    pub shared_secret: Option<String>,
+    /// A fixed user name, where there is no shared secret.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// How long clients may use the credentials, in seconds.
+    #[serde(default = "one_day_s")]
+    pub lifetime_s: u64,
+}
+
+const fn one_day_s() -> u64 {
+    24 * 3_600
+}
+
 const fn rate(burst: u32, per_minute: u32) -> RateLimit {
     RateLimit { burst, per_minute }
 }
@@ -167,10 +189,18 @@ settings! {
         pub jitsi_domain: Option<String> = None;
         /// Addresses of LiveKit authorization services for Element Call (`rtc_foci`).
         pub livekit_service_urls: Vec<String> = Vec::new();
+        /// TURN servers for calls between two people: a table of `uris` (as `turn:turn.example.org`),
+        /// `lifetime_s`, and either `shared_secret` or `username` and `password`.
+        pub turn: Option<TurnSettings> = None;
     }
 
-    /// What `/.well-known/matrix/server` says.
+    /// What the documents under `/.well-known/matrix/` say.
     pub struct WellKnownSettings {
+        /// Address of an identity server that clients are told of. Pli itself needs none.
+        pub identity_server: Option<String> = None;
+        /// The public key of this server's policy server (Ed25519, unpadded base64). Without it
+        /// `/.well-known/matrix/policy_server` is absent.
+        pub policy_server_key: Option<String> = None;
         /// `host:port` where other servers reach this one. Without it that document is absent.
         pub server: Option<String> = None;
     }

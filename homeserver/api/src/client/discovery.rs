@@ -1,6 +1,7 @@
 //! `GET /_matrix/client/versions`
 //! `GET /_matrix/client/v3/capabilities`
 //! `GET /.well-known/matrix/client`
+//! `GET /.well-known/matrix/policy_server`
 //! `GET /.well-known/matrix/server`
 //! `GET /.well-known/matrix/support`
 //!
@@ -14,7 +15,7 @@ use axum::{Json, extract::State};
 use http::Method;
 use pli_core::{Error as Core, calls::Jitsi, rooms::room_versions};
 use ruma::api::client::discovery::{
-    discover_homeserver, discover_support, get_capabilities, get_supported_versions,
+    discover_homeserver, discover_policy_server, discover_support, get_capabilities, get_supported_versions,
 };
 use serde_json::{Map, Value, json};
 
@@ -41,14 +42,14 @@ async fn versions(
 
 async fn capabilities(
     State(server): State<ServerInfo>,
-    _: UserOrGuest,
+    user: UserOrGuest,
     Ruma(_): Ruma<get_capabilities::v3::Request>,
 ) -> Json<Value> {
     let config = &server.config;
     let available: Map<String, Value> =
         room_versions().map(|(version, stability)| (version, json!(stability))).collect();
     // Written out in full, because some clients take an absent capability for a missing one.
-    Json(json!({ "capabilities": {
+    let mut capabilities = json!({
         "m.change_password": { "enabled": config.passwords.enabled },
         "m.room_versions": {
             "default": config.rooms.default_version,
@@ -59,7 +60,14 @@ async fn capabilities(
         "m.set_avatar_url": { "enabled": true },
         "m.3pid_changes": { "enabled": true },
         "m.get_login_token": { "enabled": config.passwords.enabled },
-    }}))
+        "m.forget_forced_upon_leave": { "enabled": false },
+    });
+    if user.is_admin {
+        for name in ["m.account_moderation", "uk.timedout.msc4323"] {
+            capabilities[name] = json!({ "suspend": true, "lock": true });
+        }
+    }
+    Json(json!({ "capabilities": capabilities }))
 }
 
 async fn well_known_client(
@@ -69,6 +77,9 @@ async fn well_known_client(
     let mut document = json!({ "m.homeserver": { "base_url": &*server.base_url } });
     if let Some(domain) = &server.config.calls.jitsi_domain {
         document["io.element.jitsi"] = json!(Jitsi::new(domain)?.well_known());
+    }
+    if let Some(address) = &server.config.well_known.identity_server {
+        document["m.identity_server"] = json!({ "base_url": address });
     }
     let foci: Vec<Value> = server
         .config
@@ -88,6 +99,16 @@ async fn well_known_server(State(server): State<ServerInfo>) -> Result<Json<Valu
         return Err(Core::not_found("This server is reached under its own name").into());
     };
     Ok(Json(json!({ "m.server": address })))
+}
+
+async fn policy_server(
+    State(server): State<ServerInfo>,
+    Ruma(_): Ruma<discover_policy_server::Request>,
+) -> Result<Json<Value>> {
+    let Some(key) = &server.config.well_known.policy_server_key else {
+        return Err(Core::not_found("This server has no policy server").into());
+    };
+    Ok(Json(json!({ "public_keys": { "ed25519": key } })))
 }
 
 async fn support(
@@ -115,6 +136,7 @@ pub fn routes(routes: Routes) -> Routes {
         .ruma(versions)
         .ruma(capabilities)
         .ruma(well_known_client)
+        .ruma(policy_server)
         .ruma(support)
         .path(&Method::GET, "/.well-known/matrix/server", well_known_server)
 }

@@ -53,6 +53,7 @@ macro_rules! endpoints {
 
 endpoints! {
     account,
+    admin,
     alias,
     backup,
     backup_keys,
@@ -74,6 +75,8 @@ endpoints! {
     membership,
     message_send,
     messages,
+    mutual_rooms,
+    openid,
     profile,
     push,
     push_rule,
@@ -83,6 +86,7 @@ endpoints! {
     register,
     relations,
     room_summary,
+    reporting,
     session,
     state_read,
     state_send,
@@ -93,4 +97,5 @@ endpoints! {
     to_device,
     typing,
     upgrade,
+    voip,
 }

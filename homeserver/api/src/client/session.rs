@@ -23,7 +23,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Json, Result, Routes, Ruma, User, UserOrGuest};
+use crate::{EvenLocked, Json, Result, Routes, Ruma, User};
 
 async fn login_types(
     State(accounts): State<Accounts>,
@@ -158,7 +158,7 @@ async fn refresh(
 
 async fn log_out(
     State(accounts): State<Accounts>,
-    user: UserOrGuest,
+    user: EvenLocked,
     Ruma(_): Ruma<logout::v3::Request>,
 ) -> Result<Ruma<logout::v3::Response>> {
     accounts.logout(&user).await?;
@@ -167,7 +167,7 @@ async fn log_out(
 
 async fn log_out_everywhere(
     State(accounts): State<Accounts>,
-    user: UserOrGuest,
+    user: EvenLocked,
     Ruma(_): Ruma<logout_all::v3::Request>,
 ) -> Result<Ruma<logout_all::v3::Response>> {
     accounts.logout_all(user.user_id(), None).await?;

@@ -1,21 +1,26 @@
 //! `GET /_matrix/client/v3/account/3pid`
+//! `POST /_matrix/client/v3/account/3pid`
 //! `POST /_matrix/client/v3/account/3pid/add`
+//! `POST /_matrix/client/v3/account/3pid/bind`
 //! `POST /_matrix/client/v3/account/3pid/delete`
 //! `POST /_matrix/client/v3/account/3pid/unbind`
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#adding-account-administrative-contact-information>
 
 use axum::extract::State;
+use http::Method;
 use pli_core::{
     Error,
     accounts::{Accounts, Operation, Secret},
 };
 use ruma::{
+    OwnedClientSecret, OwnedSessionId,
     api::client::account::{
-        ThirdPartyIdRemovalStatus, add_3pid, delete_3pid, get_3pids, unbind_3pid,
+        ThirdPartyIdRemovalStatus, add_3pid, bind_3pid, delete_3pid, get_3pids, unbind_3pid,
     },
     thirdparty::Medium,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{Json, Result, Routes, Ruma, User};
@@ -53,6 +58,35 @@ async fn add(
     Ok(Ruma(add_3pid::v3::Response::new()))
 }
 
+/// The three ways of naming a proof that an identity server has.
+#[derive(Deserialize)]
+struct Legacy {
+    three_pid_creds: Credentials,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "what must be there, although no identity server is asked")]
+struct Credentials {
+    client_secret: OwnedClientSecret,
+    id_server: String,
+    sid: OwnedSessionId,
+}
+
+/// The deprecated way, which has an identity server vouch and asks for no password: nothing is added so.
+async fn add_legacy(_: User, Json(request): Json<Legacy>) -> Result<Json<Value>> {
+    let Credentials { .. } = request.three_pid_creds;
+    let text = "This server asks no identity server; use /account/3pid/add";
+    Err(Error::ThreepidUnverified(text.to_owned()).into())
+}
+
+async fn bind(
+    _: User,
+    Ruma(_): Ruma<bind_3pid::v3::Request>,
+) -> Result<Ruma<bind_3pid::v3::Response>> {
+    let text = "This server works with no identity server";
+    Err(Error::ServerNotTrusted(text.to_owned()).into())
+}
+
 async fn delete(
     State(accounts): State<Accounts>,
     user: User,
@@ -75,5 +109,12 @@ async fn unbind(
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.ruma(list).ruma(add).ruma(delete).ruma(unbind)
+    routes
+        .ruma(list)
+        .ruma(add)
+        .ruma(bind)
+        .ruma(delete)
+        .ruma(unbind)
+        .path(&Method::POST, "/_matrix/client/r0/account/3pid", add_legacy)
+        .path(&Method::POST, "/_matrix/client/v3/account/3pid", add_legacy)
 }

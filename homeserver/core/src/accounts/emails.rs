@@ -112,6 +112,9 @@ impl Accounts {
         self.store
             .write(|tx| async move {
                 let account = self.open_account(&tx, user_id).await?;
+                if account.suspended {
+                    return Err(Error::UserSuspended);
+                }
                 let rows = tx.scan(&Scan::<AccountEmailKey>::prefix((user_id.to_owned(),))).await?;
                 if !rows.iter().any(|row| row.key.address == *address) {
                     return Err(not_found());

@@ -63,7 +63,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a display name that is the server's to give, [`Error::InvalidParam`],
-    /// [`Error::TooLarge`].
+    /// [`Error::TooLarge`], [`Error::UserSuspended`].
     pub async fn set_profile_field(
         &self,
         user_id: &UserId,
@@ -77,6 +77,9 @@ impl Accounts {
                 let Some(account) = account.filter(|account| !account.deactivated) else {
                     return Err(Error::not_found("There is no such user"));
                 };
+                if account.suspended {
+                    return Err(Error::UserSuspended);
+                }
                 let locked = self.settings.profiles.display_name_locked && account.from_email;
                 if field == DISPLAY_NAME && locked && !account.admin {
                     let text = "The display name comes from the e-mail address on this server";

@@ -17,7 +17,7 @@ use super::{Accounts, Authenticated, Secret};
 use crate::{Error, Result};
 
 /// Longest token that is hashed and looked up, in bytes.
-const TOKEN_MAX: usize = 512;
+pub(super) const TOKEN_MAX: usize = 512;
 
 /// SHA-256 of a token. The tokens have 256 random bits, so a fast hash is as good as a slow one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,13 +64,27 @@ impl Accounts {
     /// [`Error::UnknownToken`] for a token that is not (or no longer) valid; `soft_logout` says that it
     /// has only expired. [`Error::UserLocked`] for an account that an admin has locked.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated> {
+        let (who, locked) = self.holder(token).await?;
+        if locked { Err(Error::UserLocked) } else { Ok(who) }
+    }
+
+    /// As [`Self::authenticate`], but locked accounts pass: they may log out.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`].
+    pub async fn authenticate_even_locked(&self, token: &str) -> Result<Authenticated> {
+        self.holder(token).await.map(|(who, _)| who)
+    }
+
+    /// Who has an access token, and whether their account is locked.
+    async fn holder(&self, token: &str) -> Result<(Authenticated, bool)> {
         let unknown = Error::UnknownToken { soft_logout: false };
         if token.is_empty() || token.len() > TOKEN_MAX {
             return Err(unknown);
         }
         let hash = TokenHash::of(token).0;
         if let Some(who) = self.cache.get(&hash, self.clock.now_ms()) {
-            return Ok(who);
+            return Ok((who, false));
         }
         let generation = self.cache.generation();
         let Some(record) = self.store.get(&AccessTokenKey { hash }).await? else {
@@ -83,10 +97,7 @@ impl Accounts {
         let Some(account) = account.filter(|account| !account.deactivated) else {
             return Err(unknown);
         };
-        if account.locked {
-            return Err(Error::UserLocked);
-        }
-        if record.unconfirmed {
+        if record.unconfirmed && !account.locked {
             self.confirm(hash).await?;
         }
         let who = Authenticated {
@@ -96,8 +107,10 @@ impl Accounts {
             is_admin: account.admin,
             is_suspended: account.suspended,
         };
-        self.cache.put(generation, hash, who.clone(), record.expires_at_ms);
-        Ok(who)
+        if !account.locked {
+            self.cache.put(generation, hash, who.clone(), record.expires_at_ms);
+        }
+        Ok((who, account.locked))
     }
 
     /// The first use of a token that came from a refresh: the tokens before it end.

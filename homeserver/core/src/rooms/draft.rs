@@ -101,6 +101,18 @@ impl Draft {
     }
 }
 
+/// The membership that an `m.room.member` event would set.
+pub(super) fn membership_wished(draft: &Draft) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    if draft.event_type != TimelineEventType::RoomMember {
+        return None;
+    }
+    serde_json::from_str(draft.content.get()).ok().map(|content: Content| content.membership)
+}
+
 /// A value as JSON text.
 pub(super) fn raw(value: &impl Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(value).map_err(|error| Error::bug(error.to_string()))

@@ -22,8 +22,15 @@ const FEATURES: &[(&str, Condition)] = &[
     ("org.matrix.msc2285.stable", always),
     ("org.matrix.msc3440.stable", always),
     ("org.matrix.msc3916.stable", always),
+    ("org.matrix.msc4151", always),
+    ("org.matrix.msc4260", always),
+    ("uk.half-shot.msc2666", always),
+    ("uk.half-shot.msc2666.mutual_rooms", always),
+    ("uk.half-shot.msc2666.query_mutual_rooms", always),
+    ("uk.half-shot.msc2666.query_mutual_rooms.stable", always),
     ("uk.tcpip.msc4133", always),
     ("uk.tcpip.msc4133.stable", always),
+    ("uk.timedout.msc4323", always),
 ];
 
 /// The features that work with this configuration.
