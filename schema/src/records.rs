@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod administration;
+pub mod delayed;
 pub mod encryption;
 pub mod media;
 pub mod meta;

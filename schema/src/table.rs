@@ -216,4 +216,14 @@ tables! {
     Report = 0x90,
     /// OpenID tokens by hash.
     OpenIdToken = 0x91,
+    /// Delayed events.
+    DelayedEvent = 0xd0,
+    /// Delayed events by user.
+    DelayedOfUser = 0xd1,
+    /// Delayed events by the time at which something is to be done about them.
+    DelayedDue = 0xd2,
+    /// Delayed events by the request that scheduled them.
+    DelayedTransaction = 0xd3,
+    /// Events that stick.
+    StickyEvent = 0xd4,
 }

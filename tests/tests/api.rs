@@ -12,6 +12,8 @@
 mod administration;
 #[path = "api/basics.rs"]
 mod basics;
+#[path = "api/calls.rs"]
+mod calls;
 #[path = "api/connections.rs"]
 mod connections;
 #[path = "api/mutations.rs"]

@@ -31,6 +31,8 @@ pub struct NewEvent {
     pub content: Box<RawValue>,
     /// The event to redact, of `m.room.redaction`; put where the room version has it.
     pub redacts: Option<OwnedEventId>,
+    /// For how long the event sticks, in milliseconds (MSC4354).
+    pub sticky_duration_ms: Option<u32>,
     /// `unsigned` to store with the event.
     pub unsigned: Option<Box<RawValue>>,
     /// When it is made.
@@ -64,6 +66,7 @@ impl NewEvent {
             state_key: None,
             content,
             redacts: None,
+            sticky_duration_ms: None,
             unsigned: None,
             origin_server_ts,
             depth: 1,
@@ -91,7 +94,7 @@ pub fn build(
     let parts = Parts::of(&new, version, &rules, server_name)?;
     let event_type = new.event_type.to_string();
 
-    let hashed = parts.write(&content, &Extra { redacts: true, ..Extra::default() });
+    let hashed = parts.write(&content, &Extra { whole: true, ..Extra::default() });
     let hashes = format!("{{\"sha256\":\"{}\"}}", hashes::standard_sha256(&hashed));
 
     let redacted = redaction::content(&content, &event_type, &rules.redaction)?;
@@ -110,7 +113,7 @@ pub fn build(
     let json = parts.write(
         &content,
         &Extra {
-            redacts: true,
+            whole: true,
             hashes: Some(&hashes),
             signatures: Some(&signatures),
             unsigned: unsigned.as_deref(),
@@ -152,13 +155,15 @@ struct Parts {
     room_id: Option<String>,
     sender: String,
     state_key: Option<String>,
+    sticky: Option<String>,
     event_type: String,
 }
 
 /// The properties that do.
 #[derive(Default)]
 struct Extra<'a> {
-    redacts: bool,
+    /// With what a redaction takes away.
+    whole: bool,
     hashes: Option<&'a str>,
     signatures: Option<&'a str>,
     unsigned: Option<&'a str>,
@@ -203,6 +208,7 @@ impl Parts {
             room_id: new.room_id.as_ref().map(|id| quote(id.as_str())),
             sender: quote(new.sender.as_str()),
             state_key: new.state_key.as_deref().map(quote),
+            sticky: new.sticky_duration_ms.map(|ms| format!("{{\"duration_ms\":{ms}}}")),
             event_type: quote(&new.event_type.to_string()),
         })
     }
@@ -211,13 +217,15 @@ impl Parts {
     fn write(&self, content: &str, extra: &Extra<'_>) -> String {
         let mut out = String::with_capacity(content.len() + 1024);
         out.push('{');
-        let redacts = self.redacts.as_deref().filter(|_| extra.redacts);
+        let redacts = self.redacts.as_deref().filter(|_| extra.whole);
+        let sticky = self.sticky.as_deref().filter(|_| extra.whole);
         let members = [
             ("auth_events", Some(self.auth_events.as_str())),
             ("content", Some(content)),
             ("depth", Some(self.depth.as_str())),
             ("event_id", self.event_id.as_deref()),
             ("hashes", extra.hashes),
+            ("msc4354_sticky", sticky),
             ("origin_server_ts", Some(self.origin_server_ts.as_str())),
             ("prev_events", Some(self.prev_events.as_str())),
             ("redacts", redacts),

@@ -31,6 +31,10 @@ pub struct ClientUnsigned<'a> {
     pub membership: Option<&'a str>,
     /// The aggregated relations, `m.relations`.
     pub relations: Option<&'a RawValue>,
+    /// The identifier under which the sender had scheduled the event (MSC4140).
+    pub delay_id: Option<&'a str>,
+    /// Milliseconds for which the event still sticks (MSC4354).
+    pub sticky_ttl_ms: Option<u64>,
 }
 
 impl ClientUnsigned<'_> {
@@ -44,6 +48,12 @@ impl ClientUnsigned<'_> {
         }
         if let Some(transaction_id) = self.transaction_id {
             push_member(&mut json, "transaction_id", &quote(transaction_id));
+        }
+        if let Some(delay_id) = self.delay_id {
+            push_member(&mut json, "org.matrix.msc4140.delay_id", &quote(delay_id));
+        }
+        if let Some(ttl) = self.sticky_ttl_ms {
+            push_member(&mut json, "msc4354_sticky_duration_ttl_ms", &ttl.to_string());
         }
         if let Some(replaces_state) = self.replaces_state {
             push_member(&mut json, "replaces_state", &quote(replaces_state.as_str()));
@@ -79,6 +89,8 @@ struct Stored<'a> {
     state_key: Option<&'a RawValue>,
     #[serde(borrow, default)]
     redacts: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "msc4354_sticky")]
+    sticky: Option<&'a RawValue>,
 }
 
 /// The client format of a stored event, as JSON text, written in one pass.
@@ -107,6 +119,9 @@ pub fn client_event(
     };
     push_member(&mut out, "content", &content);
     push_member(&mut out, "event_id", &quote(event_id.as_str()));
+    if let Some(sticky) = stored.sticky {
+        push_member(&mut out, "msc4354_sticky", sticky.get());
+    }
     push_member(&mut out, "origin_server_ts", stored.origin_server_ts.get());
     if let Some(redacts) = redacts {
         push_member(&mut out, "redacts", redacts);

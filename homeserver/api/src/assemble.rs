@@ -4,9 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, Filters, History, Media, Notifier, Numbers, Push, Random, Receipts,
-    Reports, Result, Rooms, SigningKey, Store, Sweep, Typing,
+    AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Push, Random,
+    Receipts, Reports, Result, Rooms, SigningKey, Store, Sweep, Typing,
     accounts::{AccountSettings, Accounts},
+    delayed_events::DelayLimits,
     encryption::Encryption,
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
@@ -90,9 +91,12 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let sync = sync_of(&rooms, &encryption, &push, &stopping);
     let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
     let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
+    let delayed_events = delayed_events(&parts, &rooms);
+    let delaying: BoxFuture<'static, ()> = Box::pin(delayed_events.clone().run(stopping.0.clone()));
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
+        delayed_events,
         encryption,
         filters: sync.filters().clone(),
         history: pli_core::History::new(rooms.clone()),
@@ -114,7 +118,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
     let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![follow, mails, pushing, sweeping] })
+    Ok(Assembled { state, background: vec![delaying, follow, mails, pushing, sweeping] })
 }
 
 fn accounts(parts: &Parts) -> Result<Accounts> {
@@ -128,6 +132,15 @@ fn accounts(parts: &Parts) -> Result<Accounts> {
         profiles: config.profiles.clone(),
     };
     Accounts::new(parts.store.clone(), parts.clock.clone(), parts.random.clone(), settings)
+}
+
+fn delayed_events(parts: &Parts, rooms: &Rooms) -> DelayedEvents {
+    let settings = &parts.config.rooms;
+    let limits = DelayLimits {
+        delay_max_ms: settings.delayed_event_max_ms,
+        scheduled_max: usize::try_from(settings.delayed_events_per_user).unwrap_or(usize::MAX),
+    };
+    DelayedEvents::new(rooms.clone(), parts.random.clone(), limits)
 }
 
 fn mailer(parts: &Parts) -> Result<Mailer> {

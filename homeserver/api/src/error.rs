@@ -30,6 +30,9 @@ pub struct Internal(pub String);
 #[derive(Clone, Copy, Debug)]
 pub struct Errcode(pub &'static str);
 
+/// The field in which answers about delayed events have their errcode.
+const MSC4140_ERRCODE: &str = "org.matrix.msc4140.errcode";
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -93,6 +96,10 @@ pub fn answer(error: &Core) -> Answer {
         Core::NotYetUploaded(_) => row(S::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
         Core::UnknownPos => row(S::BAD_REQUEST, "M_UNKNOWN_POS"),
         Core::InvalidSignature(_) => row(S::BAD_REQUEST, "M_INVALID_SIGNATURE"),
+        Core::MaxDelayExceeded { .. } | Core::MaxDelayedEventsExceeded => {
+            row(S::BAD_REQUEST, "M_UNKNOWN")
+        }
+        Core::DelayedEventFinalised(_) => row(S::CONFLICT, "M_UNKNOWN"),
         Core::Uia(_) => row(S::UNAUTHORIZED, ""),
         Core::Store(error) => store_answer(error),
         Core::Bug(_) => row(S::INTERNAL_SERVER_ERROR, "M_UNKNOWN"),
@@ -138,6 +145,14 @@ fn extra_fields(error: &Core, fields: &mut Map<String, Value>) {
         }
         Core::IncompatibleRoomVersion { room_version, .. } => {
             fields.insert("room_version".into(), json!(room_version));
+        }
+        // Where clients look for the errcode as long as the proposal is open.
+        Core::MaxDelayExceeded { max_delay_ms } => {
+            fields.insert(MSC4140_ERRCODE.into(), json!("M_MAX_DELAY_EXCEEDED"));
+            fields.insert("org.matrix.msc4140.max_delay".into(), json!(max_delay_ms));
+        }
+        Core::MaxDelayedEventsExceeded => {
+            fields.insert(MSC4140_ERRCODE.into(), json!("M_MAX_DELAYED_EVENTS_EXCEEDED"));
         }
         Core::WrongRoomKeysVersion { current_version } => {
             fields.insert("current_version".into(), json!(current_version));

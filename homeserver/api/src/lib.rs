@@ -26,6 +26,7 @@ mod room_tests;
 pub mod router;
 pub mod serve;
 pub mod state;
+pub mod timestamps;
 pub mod whole;
 
 pub use error::{Error, Result};

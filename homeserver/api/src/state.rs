@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, Filters, History, Media, Push, Receipts, Reports, Rooms, Typing,
+    AccountData, DelayedEvents, Filters, History, Media, Push, Receipts, Reports, Rooms, Typing,
     accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
@@ -55,6 +55,8 @@ app_state! {
     account_data: AccountData,
     /// Accounts, devices, sessions.
     accounts: Accounts,
+    /// Events that are sent later.
+    delayed_events: DelayedEvents,
     /// Keys, to-device messages, device lists, backups.
     encryption: Encryption,
     /// Stored filters.

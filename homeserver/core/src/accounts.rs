@@ -60,6 +60,9 @@ pub struct Authenticated {
     pub is_admin: bool,
     /// The account is suspended: it may read and little else.
     pub is_suspended: bool,
+    /// The id of the application service that acts as the user. Its requests may name no device; then
+    /// `device_id` is empty.
+    pub appservice: Option<Arc<str>>,
 }
 
 /// What accounts need to know of the server.

@@ -164,6 +164,18 @@ pub enum Error {
     /// A signature is not valid (`M_INVALID_SIGNATURE`).
     #[error("{0}")]
     InvalidSignature(String),
+    /// A delayed event would wait too long (MSC4140, `M_MAX_DELAY_EXCEEDED`).
+    #[error("The delay is longer than this server allows")]
+    MaxDelayExceeded {
+        /// The longest delay, in milliseconds.
+        max_delay_ms: u64,
+    },
+    /// Too many delayed events of the user wait (MSC4140, `M_MAX_DELAYED_EVENTS_EXCEEDED`).
+    #[error("The maximum number of delayed events has been reached")]
+    MaxDelayedEventsExceeded,
+    /// A delayed event has ended in another way already (MSC4140, 409 `M_UNKNOWN`).
+    #[error("{0}")]
+    DelayedEventFinalised(String),
     /// The user must do one more step (401 with user-interactive authentication data).
     #[error("User-interactive authentication required")]
     Uia(Box<UiaaInfo>),

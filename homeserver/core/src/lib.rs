@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod audit;
 pub mod calls;
 pub mod clock;
+pub mod delayed_events;
 pub mod encryption;
 pub mod error;
 pub mod filters;
@@ -32,6 +33,7 @@ pub mod typing;
 
 pub use account_data::AccountData;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
+pub use delayed_events::DelayedEvents;
 pub use encryption::Encryption;
 pub use error::{Error, Result};
 pub use filters::Filters;

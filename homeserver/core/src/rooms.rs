@@ -32,6 +32,7 @@ mod staging;
 mod state;
 mod state_keys;
 mod stays;
+pub(crate) mod sticky;
 mod stored_event;
 mod summary;
 mod suspension;
@@ -61,7 +62,8 @@ pub use self::{
     mutual::MutualRooms,
     profiles::Profile,
     room::Room,
-    send::NewState,
+    send::{NewMessage, NewState, Sending},
+    sticky::StickyEvent,
     stored_event::StoredEvent,
     summary::{Description, RoomSummary},
     upgrade::Upgrade,

@@ -163,6 +163,11 @@ settings! {
         /// The rules of the French administration's messenger for rooms: an access rule in every room,
         /// forced encryption of private rooms, 90 days for messages of public ones.
         pub tchap_rules: bool = false;
+        /// Events that one user may have scheduled at the same time (calls need them); 0 turns
+        /// scheduling off.
+        pub delayed_events_per_user: u32 = 100;
+        /// Longest time for which an event can be scheduled, in milliseconds.
+        pub delayed_event_max_ms: u64 = 86_400_000;
     }
 
     /// Uploaded files.

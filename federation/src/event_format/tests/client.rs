@@ -39,6 +39,7 @@ fn state_rooms_and_unsigned_where_asked_for() {
         redacted_because: Some(&because),
         membership: Some("join"),
         relations: Some(&relations),
+        ..ClientUnsigned::default()
     };
     let json =
         client_event(&pdu.json, &pdu.event_id, Some(pdu.room()), version, &unsigned).unwrap();

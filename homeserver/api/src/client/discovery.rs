@@ -61,6 +61,10 @@ async fn capabilities(
         "m.3pid_changes": { "enabled": true },
         "m.get_login_token": { "enabled": config.passwords.enabled },
         "m.forget_forced_upon_leave": { "enabled": false },
+        "org.matrix.msc4140.delayed_events": {
+            "max_delay_ms": config.rooms.delayed_event_max_ms,
+            "max_scheduled": config.rooms.delayed_events_per_user,
+        },
     });
     if user.is_admin {
         for name in ["m.account_moderation", "uk.timedout.msc4323"] {
@@ -81,13 +85,7 @@ async fn well_known_client(
     if let Some(address) = &server.config.well_known.identity_server {
         document["m.identity_server"] = json!({ "base_url": address });
     }
-    let foci: Vec<Value> = server
-        .config
-        .calls
-        .livekit_service_urls
-        .iter()
-        .map(|url| json!({ "type": "livekit", "livekit_service_url": url }))
-        .collect();
+    let foci = super::rtc::foci(&server);
     if !foci.is_empty() {
         document["org.matrix.msc4143.rtc_foci"] = Value::Array(foci);
     }

@@ -2,25 +2,60 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room>
 
-use axum::extract::State;
-use pli_core::{Rooms, rooms::Origin};
-use ruma::{api::client::message::send_message_event::v3::{Request, Response}, serde::Raw};
+use axum::{
+    extract::{Query, State},
+    response::{IntoResponse, Response as HttpResponse},
+};
+use pli_core::{
+    DelayedEvents, Rooms,
+    delayed_events::NewDelayedEvent,
+    rooms::{NewMessage, Origin, Sending},
+};
+use ruma::{
+    api::client::message::send_message_event::v3::{Request, Response},
+    serde::Raw,
+};
 
-use crate::{Result, Routes, Ruma, User};
+use super::delayed_events::{Delay, scheduled};
+use crate::{Result, Routes, Ruma, User, timestamps};
 
-/// Sends an event that is not state.
+/// Sends an event that is not state, or schedules it.
 async fn send_message_event(
     State(rooms): State<Rooms>,
+    State(delayed): State<DelayedEvents>,
     user: User,
+    Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
-) -> Result<Ruma<Response>> {
+) -> Result<HttpResponse> {
     let event_type = request.event_type.to_string();
-    let origin = Origin::of_send(user.device_id(), &request.txn_id, &event_type);
-    let content = Raw::into_json(request.body);
-    let event_type = event_type.into();
-    let sent =
-        rooms.send(user.user_id(), &request.room_id, event_type, content, origin).await?;
-    Ok(Ruma(Response::new(sent.event_id)))
+    let origin_server_ts = timestamps::allowed(request.timestamp, &user);
+    let sticky_duration_ms = request.sticky_duration_ms.map(|duration| duration.get());
+    if let Some(delay_ms) = delay.delay_ms {
+        let new = NewDelayedEvent {
+            user_id: user.user_id().to_owned(),
+            room_id: request.room_id,
+            event_type,
+            state_key: None,
+            content: Raw::into_json(request.body),
+            delay_ms,
+            origin_server_ts,
+            sticky_duration_ms,
+            transaction: Some((user.device_id().to_owned(), request.txn_id)),
+        };
+        return Ok(scheduled(delayed.schedule(new).await?).into_response());
+    }
+    let sending = Sending {
+        origin: Some(Origin::of_send(user.device_id(), &request.txn_id, &event_type)),
+        origin_server_ts,
+        sticky_duration_ms,
+    };
+    let new = NewMessage {
+        sender: user.into_user_id(),
+        event_type: event_type.into(),
+        content: Raw::into_json(request.body),
+    };
+    let sent = rooms.send_message(&request.room_id, new, sending).await?;
+    Ok(Ruma(Response::new(sent.event_id)).into_response())
 }
 
 /// The routes of this file.

@@ -106,6 +106,7 @@ impl Accounts {
             is_guest: account.kind == AccountKind::MatrixGuest,
             is_admin: account.admin,
             is_suspended: account.suspended,
+            appservice: None,
         };
         if !account.locked {
             self.cache.put(generation, hash, who.clone(), record.expires_at_ms);

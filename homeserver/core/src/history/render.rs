@@ -9,7 +9,10 @@ use ruma::{DeviceId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{History, Reader};
-use crate::{Error, Result, rooms::StoredEvent};
+use crate::{
+    Error, Result,
+    rooms::{Origin, StoredEvent, sticky::ttl_ms},
+};
 
 /// Relations of one event that are looked at for its aggregations.
 const AGGREGATED_MAX: usize = 1_000;
@@ -46,6 +49,8 @@ impl RenderOptions {
 struct Unsigned {
     age: Option<i64>,
     transaction_id: Option<String>,
+    delay_id: Option<String>,
+    sticky_ttl_ms: Option<u64>,
     replaced: Option<(ruma::OwnedEventId, Box<RawValue>)>,
     redacted_because: Option<Box<RawValue>>,
     membership: Option<&'static str>,
@@ -68,6 +73,8 @@ impl History {
         let unsigned = Unsigned {
             age: Some(self.age(event)?),
             transaction_id: transaction_id(event, viewer)?,
+            delay_id: delay_id(event, viewer)?,
+            sticky_ttl_ms: ttl_ms(event, self.rooms().clock().now_ms())?,
             replaced: self.replaced(event).await?,
             redacted_because: self.redacted_because(event).await?,
             membership: match reader {
@@ -104,6 +111,8 @@ impl History {
             redacted_because: unsigned.redacted_because.as_deref(),
             membership: unsigned.membership,
             relations: unsigned.relations.as_deref(),
+            delay_id: unsigned.delay_id.as_deref(),
+            sticky_ttl_ms: unsigned.sticky_ttl_ms,
         };
         let room_id = options.room_id.then_some(&*room.id);
         let json = &event.record.json;
@@ -261,6 +270,15 @@ fn transaction_id(event: &StoredEvent, viewer: Viewer<'_>) -> Result<Option<Stri
     };
     let own = viewer.device_id == Some(&**device_id) && event.pdu()?.sender == *viewer.user_id;
     Ok(own.then(|| transaction_id.to_string()))
+}
+
+/// The id under which the viewer had scheduled the event.
+fn delay_id(event: &StoredEvent, viewer: Viewer<'_>) -> Result<Option<String>> {
+    let Some(delay_id) = event.record.transaction.as_ref().and_then(Origin::delay_id) else {
+        return Ok(None);
+    };
+    let own = event.pdu()?.sender == *viewer.user_id;
+    Ok(own.then(|| delay_id.to_owned()))
 }
 
 fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>> {

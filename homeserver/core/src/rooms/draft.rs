@@ -25,6 +25,8 @@ pub struct Draft {
     pub redacts: Option<OwnedEventId>,
     /// When it happened, where an application service may say so; else now.
     pub origin_server_ts: Option<MilliSecondsSinceUnixEpoch>,
+    /// For how long the event sticks, in milliseconds (MSC4354).
+    pub sticky_duration_ms: Option<u32>,
     /// What must hold of the membership that an `m.room.member` event is to replace.
     pub(super) expects: Expects,
 }
@@ -62,6 +64,7 @@ impl Draft {
             content,
             redacts: None,
             origin_server_ts: None,
+            sticky_duration_ms: None,
             expects: Expects::Anything,
         })
     }

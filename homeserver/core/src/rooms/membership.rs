@@ -13,7 +13,7 @@ use pli_schema::{
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use super::{Appended, Draft, Room, Rooms, draft::Expects};
+use super::{Appended, Draft, Room, Rooms, Sending, draft::Expects};
 use crate::{Error, Result};
 
 /// Something that a user does to another one's membership.
@@ -44,7 +44,8 @@ impl Rooms {
     ) -> Result<()> {
         let room = self.room_or_not_found(room_id).await?;
         let content = self.profile(user_id).await?.member_content("join");
-        self.join_as(&room, user_id, with_reason(content, reason)).await.map(|_| ())
+        let content = with_reason(content, reason);
+        self.join_as(&room, user_id, content, Sending::default()).await.map(|_| ())
     }
 
     /// Joins with this content of the member event.
@@ -53,6 +54,7 @@ impl Rooms {
         room: &Room,
         user_id: &UserId,
         mut content: Map<String, Value>,
+        sending: Sending,
     ) -> Result<Appended> {
         let membership = self.member(room.number, user_id).await?.map(|member| member.membership);
         if !matches!(membership, Some(Membership::Join | Membership::Invite))
@@ -62,7 +64,7 @@ impl Rooms {
             content.insert(key, Value::from(authorizer.as_str()));
         }
         let expects = Expects::Not(Membership::Join);
-        self.set_membership(room, (user_id, user_id), &content, expects).await
+        self.set_membership_as(room, (user_id, user_id), &content, expects, sending).await
     }
 
     /// Invites a user. Nothing happens if the user is invited already by the same person.
@@ -184,6 +186,7 @@ impl Rooms {
         room: &Room,
         (sender, target): (&UserId, &UserId),
         mut content: Map<String, Value>,
+        sending: Sending,
     ) -> Result<Appended> {
         // These vouch for something, so only the server may say them.
         content.remove("join_authorised_via_users_server");
@@ -194,24 +197,36 @@ impl Rooms {
         })?;
         if membership == Membership::Join && sender == target {
             if !self.is_joined(room.number, sender).await? {
-                return self.join_as(room, sender, content).await;
+                return self.join_as(room, sender, content, sending).await;
             }
         } else if membership == Membership::Invite {
             self.check_invitee(target).await?;
         }
-        self.set_membership(room, (sender, target), &content, Expects::Anything).await
+        self.set_membership_as(room, (sender, target), &content, Expects::Anything, sending).await
     }
 
     async fn set_membership(
         &self,
         room: &Room,
-        (sender, target): (&UserId, &UserId),
+        who: (&UserId, &UserId),
         content: &Map<String, Value>,
         expects: Expects,
     ) -> Result<Appended> {
+        self.set_membership_as(room, who, content, expects, Sending::default()).await
+    }
+
+    async fn set_membership_as(
+        &self,
+        room: &Room,
+        (sender, target): (&UserId, &UserId),
+        content: &Map<String, Value>,
+        expects: Expects,
+        sending: Sending,
+    ) -> Result<Appended> {
         let event_type = "m.room.member".to_owned();
         let draft = Draft::state_of(sender.to_owned(), event_type, target.as_str(), content)?;
-        self.through_lane(room.number, draft.expecting(expects), None).await
+        let draft = sending.apply(draft.expecting(expects));
+        self.through_lane(room.number, draft, sending.origin).await
     }
 
     /// Whether a user can be invited: their server can be told, and they take invites

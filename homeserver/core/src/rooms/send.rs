@@ -1,9 +1,12 @@
 //! What clients send into rooms.
 
-use ruma::{OwnedEventId, OwnedUserId, RoomId, TransactionId, UserId, events::TimelineEventType};
+use ruma::{
+    MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedTransactionId, OwnedUserId,
+    RoomId, TransactionId, UserId, events::TimelineEventType,
+};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Appended, Draft, Origin, Rooms, draft};
+use super::{Appended, Draft, Origin, Rooms, draft, sticky::STICKY_MAX_MS};
 use crate::{Error, Result};
 
 /// A state event as a client wants it.
@@ -19,7 +22,57 @@ pub struct NewState {
     pub content: Box<RawValue>,
 }
 
+/// An event that is not state as a client wants it.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Who sends it.
+    pub sender: OwnedUserId,
+    /// The type.
+    pub event_type: TimelineEventType,
+    /// The content.
+    pub content: Box<RawValue>,
+}
+
+/// How an event is sent, beside what it is.
+#[derive(Clone, Debug, Default)]
+pub struct Sending {
+    /// The request behind it, so that the same request sends it once.
+    pub origin: Option<Origin>,
+    /// When it happened, where an application service says so.
+    pub origin_server_ts: Option<MilliSecondsSinceUnixEpoch>,
+    /// For how long the event sticks, in milliseconds (MSC4354); above an hour it is an hour.
+    pub sticky_duration_ms: Option<u32>,
+}
+
+impl Sending {
+    /// The draft with what is said here.
+    pub(super) fn apply(&self, mut draft: Draft) -> Draft {
+        draft.origin_server_ts = self.origin_server_ts;
+        draft.sticky_duration_ms = self.sticky_duration_ms.map(|ms| ms.min(STICKY_MAX_MS));
+        draft
+    }
+}
+
+/// The device of the requests that the server makes itself when the time of a delayed event has come. No
+/// real device has a control character in its id.
+const DELAYED_DEVICE: &str = "\u{1}delayed";
+
 impl Origin {
+    /// The sending of a delayed event: once, whatever happens.
+    #[must_use]
+    pub fn of_delayed(delay_id: &str) -> Self {
+        Self {
+            device_id: DELAYED_DEVICE.into(),
+            transaction_id: delay_id.into(),
+            endpoint: "delayed_event".to_owned(),
+        }
+    }
+
+    /// The id under which an event was scheduled, by the transaction that its record names.
+    pub(crate) fn delay_id(transaction: &(OwnedDeviceId, OwnedTransactionId)) -> Option<&str> {
+        (transaction.0 == DELAYED_DEVICE).then(|| transaction.1.as_str())
+    }
+
     /// The request of a device to send an event of a type.
     #[must_use]
     pub fn of_send(
@@ -63,7 +116,23 @@ impl Rooms {
         content: Box<RawValue>,
         origin: Origin,
     ) -> Result<Appended> {
-        let mut draft = Draft::message(sender.to_owned(), event_type, content)?;
+        let new = NewMessage { sender: sender.to_owned(), event_type, content };
+        let sending = Sending { origin: Some(origin), ..Sending::default() };
+        self.send_message(room_id, new, sending).await
+    }
+
+    /// As [`Self::send`], in a particular way.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn send_message(
+        &self,
+        room_id: &RoomId,
+        new: NewMessage,
+        sending: Sending,
+    ) -> Result<Appended> {
+        let draft = Draft::message(new.sender, new.event_type, new.content)?;
+        let mut draft = sending.apply(draft);
         if draft.event_type == TimelineEventType::RoomRedaction {
             let mut content = object(&draft.content)?;
             let redacts = content.remove("redacts");
@@ -73,7 +142,7 @@ impl Rooms {
             draft.redacts = Some(redacts.ok_or_else(missing)?);
             draft.content = draft::raw(&content)?;
         }
-        self.append(room_id, draft, Some(origin)).await
+        self.append(room_id, draft, sending.origin).await
     }
 
     /// Takes the content of an event away
@@ -104,13 +173,26 @@ impl Rooms {
     /// [`Error::BadAlias`] if `m.room.canonical_alias` names an alias that is not the room's; as
     /// [`Self::append`].
     pub async fn send_state(&self, room_id: &RoomId, new: NewState) -> Result<Appended> {
+        self.send_state_as(room_id, new, Sending::default()).await
+    }
+
+    /// As [`Self::send_state`], in a particular way.
+    ///
+    /// # Errors
+    /// As [`Self::send_state`].
+    pub async fn send_state_as(
+        &self,
+        room_id: &RoomId,
+        new: NewState,
+        sending: Sending,
+    ) -> Result<Appended> {
         let room = self.room_or_forbidden(room_id).await?;
         match new.event_type.as_str() {
             "m.room.member" => {
                 let target = UserId::parse(&new.state_key)
                     .map_err(|_| Error::invalid_param("The state key must be a user id"))?;
                 let content = object(&new.content)?;
-                return self.send_member(&room, (&new.sender, &target), content).await;
+                return self.send_member(&room, (&new.sender, &target), content, sending).await;
             }
             "m.room.canonical_alias" if new.state_key.is_empty() => {
                 self.check_canonical_alias(&room, &new.content).await?;
@@ -118,7 +200,7 @@ impl Rooms {
             _ => {}
         }
         let draft = Draft::state(new.sender, new.event_type, new.state_key, new.content)?;
-        self.through_lane(room.number, draft, None).await
+        self.through_lane(room.number, sending.apply(draft), sending.origin).await
     }
 }
 

@@ -10,8 +10,9 @@ use pli_store::Stored;
 
 use super::{
     entries,
+    render::{Renderer, is_ignored},
     state::Between,
-    timeline::Range,
+    timeline::{Range, Shown},
     turn::{Private, Turn},
     view::StateView,
 };
@@ -64,7 +65,9 @@ impl Turn<'_> {
         let ephemeral = self.ephemeral(reader.room(), private.receipts, whole).await?;
         let account_data =
             self.room_account_data(reader.room(), &private.account_data, stayed).await?;
-        let nothing = shown.entries.is_empty() && !shown.limited && state.is_empty();
+        let sticky = self.sticky(&renderer, stayed, &shown).await?;
+        let nothing =
+            shown.entries.is_empty() && !shown.limited && state.is_empty() && sticky.is_empty();
         if nothing && !whole && ephemeral.is_empty() && account_data.is_empty() {
             return Ok(None);
         }
@@ -75,8 +78,33 @@ impl Turn<'_> {
         out.raw("timeline", &shown.to_json(&renderer).await?);
         self.write_state(&mut out, &state);
         out.events("ephemeral", &ephemeral).events("account_data", &account_data);
+        if !sticky.is_empty() {
+            out.events("msc4354_sticky", &sticky);
+        }
         self.write_unread(&mut out, number).await?;
         Ok(Some(out.finish()))
+    }
+
+    /// The events that stick and that the timeline does not show: those that are new, or all for a room
+    /// that is new to the client (MSC4354). No filter holds for them.
+    async fn sticky(
+        &self,
+        renderer: &Renderer<'_>,
+        stayed: bool,
+        shown: &Shown,
+    ) -> Result<Vec<String>> {
+        let rooms = &self.parts().rooms;
+        let since = if stayed { self.since() } else { Position::ZERO };
+        let room = renderer.reader.room().number;
+        let mut events = Vec::new();
+        for sticky in rooms.sticky_events(room, since, self.now).await? {
+            let in_timeline =
+                shown.entries.iter().any(|entry| entry.event.number == sticky.event.number);
+            if !in_timeline && !is_ignored(&self.ignored, &sticky.event)? {
+                events.push(renderer.event(&sticky.event).await?);
+            }
+        }
+        Ok(events)
     }
 
     /// The numbers of notifications; those of threads apart if the client asks for that.

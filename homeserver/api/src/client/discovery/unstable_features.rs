@@ -16,14 +16,27 @@ const fn always(_: &Config) -> bool {
     true
 }
 
+/// Users may schedule events.
+const fn delayed_events(config: &Config) -> bool {
+    config.rooms.delayed_events_per_user > 0
+}
+
+/// The server knows where calls are held.
+const fn rtc_transports(config: &Config) -> bool {
+    !config.calls.livekit_service_urls.is_empty()
+}
+
 /// The features, in alphabetical order.
 const FEATURES: &[(&str, Condition)] = &[
     ("org.matrix.e2e_cross_signing", always),
     ("org.matrix.msc2285.stable", always),
     ("org.matrix.msc3440.stable", always),
     ("org.matrix.msc3916.stable", always),
+    ("org.matrix.msc4140", delayed_events),
+    ("org.matrix.msc4143", rtc_transports),
     ("org.matrix.msc4151", always),
     ("org.matrix.msc4260", always),
+    ("org.matrix.msc4354", always),
     ("uk.half-shot.msc2666", always),
     ("uk.half-shot.msc2666.mutual_rooms", always),
     ("uk.half-shot.msc2666.query_mutual_rooms", always),

@@ -36,6 +36,8 @@ pub(super) fn content(request: &CreateRoom, version: &RoomVersionId) -> Result<V
             "m.room.encryption": 100,
             "m.room.server_acl": 100,
             "m.room.tombstone": tombstone,
+            // Everyone may take part in a call (MSC3401, as MatrixRTC clients still do it).
+            "org.matrix.msc3401.call.member": 0,
         },
         "events_default": 0,
         "state_default": 50,

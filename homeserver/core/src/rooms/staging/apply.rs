@@ -6,6 +6,7 @@ use pli_federation::event_format::{self, Pdu};
 use pli_schema::{
     EventNumber, Position, Stamp, StateKeyNumber, Topic,
     records::{
+        delayed::{StickyEventKey, StickyEventRecord},
         encryption::SharingChangeKey,
         rooms::{
             AnnotationKey, EventByIdKey, EventKey, EventPointer, EventRecord, Extremity, MemberKey,
@@ -30,7 +31,7 @@ use crate::{
 impl Staging<'_> {
     /// Puts every record of an event and makes it the room's head.
     pub(super) async fn apply(&mut self, prepared: Prepared) -> Result<()> {
-        let Prepared { number, pdu, transaction, relation, target } = prepared;
+        let Prepared { number, pdu, transaction, relation, sticky_until_ms, target } = prepared;
         let state_before = self.head.state;
         let state_key = self.set_state(number, &pdu).await?;
         if pdu.is_create() {
@@ -42,6 +43,11 @@ impl Staging<'_> {
         }
         if let Some(relation) = relation {
             self.put_relation(number, &pdu, relation)?;
+        }
+        if let Some(expires_at_ms) = sticky_until_ms {
+            let room = self.room.number;
+            let key = StickyEventKey { room, at: Stamp::Commit, index: self.next_index };
+            self.tx.put(&key, &StickyEventRecord { event: number, expires_at_ms })?;
         }
         if let Some(target) = target {
             self.redact(number, &target).await?;

@@ -34,6 +34,8 @@ pub(super) struct Prepared {
     pub(super) pdu: Arc<Pdu>,
     pub(super) transaction: Option<(OwnedDeviceId, OwnedTransactionId)>,
     pub(super) relation: Option<Relation>,
+    /// Until when it sticks, in milliseconds since 1970.
+    pub(super) sticky_until_ms: Option<u64>,
     /// The event that it redacts.
     pub(super) target: Option<Arc<StoredEvent>>,
 }
@@ -71,8 +73,18 @@ impl Staging<'_> {
             pdu: Arc::new(pdu),
             transaction: origin.map(|o| (o.device_id.clone(), o.transaction_id.clone())),
             relation,
+            sticky_until_ms: self.sticky_until_ms(draft),
             target,
         })
+    }
+
+    /// Until when the event of a draft sticks: from now or from when it says it was sent, whichever is
+    /// earlier.
+    fn sticky_until_ms(&self, draft: &Draft) -> Option<u64> {
+        let duration_ms = u64::from(draft.sticky_duration_ms?);
+        let now_ms = self.rooms.clock().now_ms();
+        let start_ms = draft.origin_server_ts.map_or(now_ms, |ts| now_ms.min(ts.0.into()));
+        Some(start_ms.saturating_add(duration_ms))
     }
 
     /// A relation to an event of this room. One to an event of another room is none: nobody may hang
@@ -120,6 +132,7 @@ impl Staging<'_> {
         }
         new.state_key.clone_from(&draft.state_key);
         new.redacts.clone_from(&draft.redacts);
+        new.sticky_duration_ms = draft.sticky_duration_ms;
         new.depth = next_depth([self.head.depth], &self.room.version).map_err(format_error)?;
         let previous = self.head.extremities.iter().take(MAX_PREV_EVENTS);
         new.prev_events = previous.map(|extremity| extremity.event_id.clone()).collect();
