@@ -186,6 +186,10 @@ tables! {
     Filter = 0x65,
     /// Private receipts in the order in which they came.
     PrivateReceiptStream = 0x66,
+    /// Subscriptions to threads.
+    ThreadSubscription = 0x67,
+    /// Changes of subscriptions to threads in their order.
+    ThreadSubscriptionStream = 0x68,
     /// Push rules.
     PushRules = 0x70,
     /// Pushers.

@@ -34,7 +34,7 @@ verified_tables! {
     policy: DomainKey, AddressRuleKey, AuditKey, MailJobKey;
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey;
-    sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey;
+    sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey, ThreadSubscriptionKey, ThreadSubscriptionStreamKey;
 }
 
 fn verify<K: Key>(key: &[u8], record: &[u8]) -> Result<(), String> {

@@ -28,7 +28,8 @@ mod reports;
 mod room_previews;
 #[path = "api/secrets.rs"]
 mod secrets;
-
+#[path = "api/sliding_sync.rs"]
+mod sliding_sync;
 #[path = "api/sync.rs"]
 mod sync;
 #[path = "api/typing.rs"]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pli_core::{
     AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Push, Random,
-    Receipts, Reports, Result, Rooms, SigningKey, Store, Sweep, Typing,
+    Receipts, Reports, Result, Rooms, SigningKey, Store, Sweep, ThreadSubscriptions, Typing,
     accounts::{AccountSettings, Accounts},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -112,6 +112,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
             config: parts.config.clone(),
         },
         stopping,
+        thread_subscriptions: sync.thread_subscriptions().clone(),
         typing: sync.typing().clone(),
         sync,
     };
@@ -165,6 +166,7 @@ fn sync_of(rooms: &Rooms, encryption: &Encryption, push: &Push, stopping: &Stopp
         filters: Filters::new(store.clone()),
         account_data: AccountData::new(store.clone()),
         receipts: Receipts::new(rooms.clone()),
+        thread_subscriptions: ThreadSubscriptions::new(rooms.clone(), push.clone()),
         typing: Typing::new(rooms.clone(), notifier.clone()),
         notifier,
         stopping: stopping.0.clone(),

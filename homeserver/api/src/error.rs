@@ -95,6 +95,10 @@ pub fn answer(error: &Core) -> Answer {
         Core::CannotOverwriteMedia(_) => row(S::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
         Core::NotYetUploaded(_) => row(S::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
         Core::UnknownPos => row(S::BAD_REQUEST, "M_UNKNOWN_POS"),
+        Core::NotInThread => row(S::BAD_REQUEST, "IO.ELEMENT.MSC4306.M_NOT_IN_THREAD"),
+        Core::ConflictingUnsubscription => {
+            row(S::CONFLICT, "IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION")
+        }
         Core::InvalidSignature(_) => row(S::BAD_REQUEST, "M_INVALID_SIGNATURE"),
         Core::MaxDelayExceeded { .. } | Core::MaxDelayedEventsExceeded => {
             row(S::BAD_REQUEST, "M_UNKNOWN")

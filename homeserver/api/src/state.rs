@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, DelayedEvents, Filters, History, Media, Push, Receipts, Reports, Rooms, Typing,
-    accounts::Accounts, encryption::Encryption, sync::Sync,
+    AccountData, DelayedEvents, Filters, History, Media, Push, Receipts, Reports, Rooms,
+    ThreadSubscriptions, Typing, accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
@@ -81,6 +81,8 @@ app_state! {
     stopping: Stopping,
     /// Answers syncs.
     sync: Sync,
+    /// Subscriptions to threads.
+    thread_subscriptions: ThreadSubscriptions,
     /// Who is typing.
     typing: Typing,
 }

@@ -161,6 +161,12 @@ pub enum Error {
     /// A sliding-sync position is not known (`M_UNKNOWN_POS`).
     #[error("Unknown position")]
     UnknownPos,
+    /// The event is not in the thread (MSC4306's `M_NOT_IN_THREAD`).
+    #[error("The event is not in this thread")]
+    NotInThread,
+    /// The user has unsubscribed since (MSC4306's `M_CONFLICTING_UNSUBSCRIPTION`).
+    #[error("The thread was unsubscribed after this event")]
+    ConflictingUnsubscription,
     /// A signature is not valid (`M_INVALID_SIGNATURE`).
     #[error("{0}")]
     InvalidSignature(String),

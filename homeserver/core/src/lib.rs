@@ -28,6 +28,7 @@ pub mod reports;
 pub mod rooms;
 pub mod sweep;
 pub mod sync;
+pub mod thread_subscriptions;
 pub mod token;
 pub mod typing;
 
@@ -55,4 +56,5 @@ pub use receipts::Receipts;
 pub use reports::Reports;
 pub use rooms::Rooms;
 pub use sweep::Sweep;
+pub use thread_subscriptions::ThreadSubscriptions;
 pub use typing::Typing;

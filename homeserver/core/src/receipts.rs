@@ -260,6 +260,21 @@ impl Receipts {
         Ok(receipts)
     }
 
+    /// Whether a receipt of the user's own in a room came after `since`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn has_own_change(
+        &self,
+        room: RoomNumber,
+        user_id: &UserId,
+        since: Position,
+    ) -> Result<bool> {
+        let own = Scan::<ReceiptKey>::prefix((room, user_id.to_owned()));
+        let rows = self.rooms.store().scan(&own).await?;
+        Ok(rows.iter().any(|row| row.position > since))
+    }
+
     async fn public(&self, scan: &Scan<ReceiptStreamKey>) -> Result<Vec<Receipt>> {
         let mut receipts = Vec::new();
         for row in self.rooms.store().scan(scan).await? {

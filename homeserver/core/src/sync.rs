@@ -15,6 +15,7 @@ mod joined;
 mod left;
 mod render;
 mod sent_members;
+mod sliding;
 mod snapshot;
 mod state;
 mod summary;
@@ -27,4 +28,8 @@ mod view;
 pub use self::{
     classic::{StateAfter, Sync, SyncParts, SyncRequest},
     events::{EventsPage, EventsRequest},
+    sliding::{
+        Enabled, ExtensionConfigs, ListConfig, ListFilters, RoomConfig, RoomScope, SlidingBody,
+        SlidingRequest, ThreadSubscriptionsConfig, ToDeviceConfig,
+    },
 };

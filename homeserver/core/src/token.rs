@@ -70,13 +70,16 @@ impl Boundary {
         Self { position, index: index.saturating_add(1) }
     }
 
-    /// Reads a token of a timeline; the token of a sync is one too: the place after what was seen.
+    /// Reads a token of a timeline; the tokens of syncs are some, too: the place after what was seen.
     ///
     /// # Errors
     /// [`Error::InvalidParam`] if it is not one of ours.
     pub fn parse(token: &str) -> Result<Self> {
         if token.starts_with('s') {
             return SyncToken::parse(token).map(|token| Self::after_commit(token.position));
+        }
+        if token.starts_with('p') {
+            return sliding_position(token).map(Self::after_commit);
         }
         let read = || {
             let (position, index) = token.strip_prefix("t1_")?.split_once('_')?;
@@ -91,6 +94,17 @@ impl std::fmt::Display for Boundary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "t1_{}_{}", self.position, self.index)
     }
+}
+
+/// The position in the token of a sliding sync: `p1_TAG_SESSION_SERIAL_POSITION_TYPING`.
+///
+/// # Errors
+/// [`Error::InvalidParam`] if it is not one of ours.
+pub fn sliding_position(token: &str) -> Result<Position> {
+    let mut parts = token.strip_prefix("p1_").unwrap_or_default().split('_');
+    let position = parts.nth(3).and_then(number).map(Position);
+    let whole = parts.next().and_then(number).is_some() && parts.next().is_none();
+    position.filter(|_| whole).ok_or_else(|| Error::invalid_param("Malformed `pos` token"))
 }
 
 /// Decimal digits only: no sign, no space.

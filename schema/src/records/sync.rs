@@ -73,6 +73,18 @@ pub struct FilterRecord {
 
 impl Record for FilterRecord {}
 
+/// Whether a user follows a thread (MSC4306). The position of the record is that of its
+/// [`ThreadSubscriptionStreamKey`], and of the newest change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSubscriptionRecord {
+    /// Subscribed; else the user was and is not any more.
+    pub subscribed: bool,
+    /// A client subscribed on its own, because the user was mentioned.
+    pub automatic: bool,
+}
+
+impl Record for ThreadSubscriptionRecord {}
+
 table! {
     /// The receipts of a room, one per user, kind and thread. `thread` is empty for unthreaded receipts,
     /// `main`, or the id of a thread's root.
@@ -97,6 +109,14 @@ table! {
     /// The account data of a user in the order of the changes; only the newest change of each.
     AccountDataStream: pub struct AccountDataStreamKey {
         user_id: OwnedUserId, at: Stamp, room_id: String, data_type: String,
+    } => ();
+    /// The threads that a user follows or has followed, by room and root.
+    ThreadSubscription: pub struct ThreadSubscriptionKey {
+        user_id: OwnedUserId, room: RoomNumber, root: OwnedEventId,
+    } => ThreadSubscriptionRecord;
+    /// The subscriptions of a user in the order of their changes; only the newest change of each.
+    ThreadSubscriptionStream: pub struct ThreadSubscriptionStreamKey {
+        user_id: OwnedUserId, at: Stamp, room: RoomNumber, root: OwnedEventId,
     } => ();
     /// The filters of a user.
     Filter: pub struct FilterKey { user_id: OwnedUserId, filter_id: String } => FilterRecord;

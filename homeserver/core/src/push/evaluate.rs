@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pli_schema::{
     Position, RoomNumber,
     records::rooms::{MemberRecord, TimelineKey},
-    records::sync::AccountDataKey,
+    records::sync::{AccountDataKey, ThreadSubscriptionKey},
 };
 use pli_store::Scan;
 use ruma::{
@@ -73,6 +73,7 @@ impl Push {
             user_id.to_owned(),
             name.unwrap_or_else(|| user_id.localpart().to_owned()),
         );
+        let context = self.with_threads(context, room, user_id);
         let context = match self.power_levels_of(room).await? {
             Some(power_levels) => context.with_power_levels(power_levels),
             None => context,
@@ -81,6 +82,25 @@ impl Push {
             rules: self.rules(user_id).await?,
             context,
             ignored: self.ignored_users(user_id).await?,
+        })
+    }
+
+    /// Lets the rules ask whether the user is subscribed to a thread (MSC4306).
+    fn with_threads(
+        &self,
+        context: PushConditionRoomCtx,
+        room: RoomNumber,
+        user_id: &UserId,
+    ) -> PushConditionRoomCtx {
+        let (store, user_id) = (self.store().clone(), user_id.to_owned());
+        context.with_has_thread_subscription_fn(move |root| {
+            let (user_id, root) = (user_id.clone(), root.to_owned());
+            let store = store.clone();
+            Box::pin(async move {
+                let key = ThreadSubscriptionKey { user_id, room, root };
+                // A store that fails tells so where it is asked next.
+                matches!(store.get(&key).await, Ok(Some(record)) if record.subscribed)
+            })
         })
     }
 

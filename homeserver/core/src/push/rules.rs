@@ -40,11 +40,16 @@ fn no_rule() -> Error {
 fn parse(user_id: &UserId, json: &str) -> Result<Ruleset> {
     let mut rules: Ruleset = serde_json::from_str(json)
         .map_err(|error| Error::bug(format!("stored push rules: {error}")))?;
-    rules.update_with_server_default(default_rules(user_id));
+    let mut defaults = default_rules(user_id);
+    if !rules.postcontent.is_empty() {
+        defaults.postcontent = Ruleset::server_default(user_id).postcontent;
+    }
+    rules.update_with_server_default(defaults);
     Ok(rules)
 }
 
-/// The server's defaults. The kind `postcontent` is of a proposal (MSC4306) and is left out.
+/// The server's defaults. The kind `postcontent` is of a proposal (MSC4306): its rules silence threads
+/// to which the user is not subscribed, so that they are there only for users whose clients subscribe.
 fn default_rules(user_id: &UserId) -> Ruleset {
     let mut rules = Ruleset::server_default(user_id);
     rules.postcontent.clear();
@@ -105,7 +110,7 @@ impl Push {
     ) -> Result<AnyPushRule> {
         let rules = self.rules(user_id).await?;
         let rule = rules.get(kind, rule_id).map(|rule| rule.to_owned());
-        rule.filter(|rule| !matches!(rule, AnyPushRule::PostContent(_))).ok_or_else(no_rule)
+        rule.ok_or_else(no_rule)
     }
 
     /// Adds or replaces a rule of the user's own.
@@ -169,6 +174,21 @@ impl Push {
     ) -> Result<()> {
         self.change(user_id, |rules| {
             rules.set_actions(kind.clone(), rule_id, actions.to_vec()).map_err(|_| no_rule())
+        })
+        .await
+    }
+
+    /// Gives the user the rules for subscriptions to threads (MSC4306), unless they are there.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn use_thread_rules(&self, user_id: &UserId) -> Result<()> {
+        if !self.rules(user_id).await?.postcontent.is_empty() {
+            return Ok(());
+        }
+        self.change(user_id, |rules| {
+            rules.postcontent = Ruleset::server_default(user_id).postcontent;
+            Ok(())
         })
         .await
     }

@@ -10,15 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     sent_members::SentMembers,
+    sliding::{Connections, Sheets},
     turn::{Turn, typing_rooms},
 };
 use crate::{
     AccountData, Encryption, Error, Filters, History, Notifier, Push, Receipts, Result, Rooms,
-    Typing, token::SyncToken,
+    ThreadSubscriptions, Typing, token::SyncToken,
 };
 
 /// Longest time for which a sync waits.
-const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// How often a server that stops looks whether syncs are under way.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a token of another process is waited for before it is taken for one of a lost future.
@@ -41,6 +42,8 @@ pub struct SyncParts {
     pub account_data: AccountData,
     /// Receipts.
     pub receipts: Receipts,
+    /// Subscriptions to threads.
+    pub thread_subscriptions: ThreadSubscriptions,
     /// Who types.
     pub typing: Typing,
     /// Push rules and unread counts.
@@ -86,13 +89,18 @@ pub struct SyncRequest {
 pub struct Sync {
     pub(super) parts: Arc<SyncParts>,
     pub(super) sent_members: SentMembers,
+    pub(super) sheets: Sheets,
+    pub(super) connections: Connections,
 }
 
 impl Sync {
     /// Syncs of these parts. They need [`Self::run`] to run.
     #[must_use]
     pub fn new(parts: SyncParts) -> Self {
-        Self { parts: Arc::new(parts), sent_members: SentMembers::default() }
+        let connections = Connections::new(parts.rooms.clock().now_ms());
+        let sheets = Sheets::new(parts.rooms.clone(), parts.notifier.clone());
+        let (parts, sent_members) = (Arc::new(parts), SentMembers::default());
+        Self { parts, sent_members, sheets, connections }
     }
 
     /// Follows the log and ends typing that has expired, until the server stops and nobody waits any
@@ -215,6 +223,12 @@ impl Sync {
     #[must_use]
     pub fn receipts(&self) -> &Receipts {
         &self.parts.receipts
+    }
+
+    /// The subscriptions to threads that syncs tell.
+    #[must_use]
+    pub fn thread_subscriptions(&self) -> &ThreadSubscriptions {
+        &self.parts.thread_subscriptions
     }
 
     /// The typing that syncs tell.

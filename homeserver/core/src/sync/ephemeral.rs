@@ -50,6 +50,12 @@ impl Turn<'_> {
         if !self.typing_rooms.contains(&room) && (!whole || users.is_empty()) {
             return None;
         }
+        Some(self.typing_json(room))
+    }
+
+    /// `m.typing` of a room, as JSON.
+    pub(super) fn typing_json(&self, room: RoomNumber) -> String {
+        let users = self.parts().typing.users(room);
         let users: Vec<String> = users
             .iter()
             .filter(|user| !self.ignored.contains(*user))
@@ -59,13 +65,13 @@ impl Turn<'_> {
         content.raw("user_ids", &json::array(&users));
         let mut event = Object::new();
         event.string("type", "m.typing").raw("content", &content.finish());
-        Some(event.finish())
+        event.finish()
     }
 }
 
 /// `event id → receipt type → user → (ts, thread)`. One user may have receipts of several threads at
 /// one event; the format has place for one of them, and the others come in further events.
-fn receipt_event(receipts: &[Receipt]) -> Vec<String> {
+pub(super) fn receipt_event(receipts: &[Receipt]) -> Vec<String> {
     type ByUser<'a> = BTreeMap<&'a str, &'a Receipt>;
     type Content<'a> = BTreeMap<&'a str, BTreeMap<&'static str, ByUser<'a>>>;
     let mut contents: Vec<Content<'_>> = Vec::new();

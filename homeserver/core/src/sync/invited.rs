@@ -1,6 +1,6 @@
 //! A room to which the user is invited, or on which the user has knocked, in one answer.
 
-use pli_schema::records::rooms::UserRoomRecord;
+use pli_schema::records::rooms::{Membership, UserRoomRecord};
 use pli_store::Stored;
 
 use super::{render::stripped, turn::Turn, view::StateView};
@@ -29,12 +29,31 @@ impl Turn<'_> {
         stored: &Stored<UserRoomRecord>,
         name: &str,
     ) -> Result<Option<String>> {
+        if self.hides_invite(stored).await? {
+            return Ok(None);
+        }
+        let mut out = Object::new();
+        out.raw(name, &json::event_list(&self.stripped_state(stored).await?));
+        Ok(Some(out.finish()))
+    }
+
+    /// Whether the user does not want to see an invite: whoever invites is ignored.
+    pub(super) async fn hides_invite(&self, stored: &Stored<UserRoomRecord>) -> Result<bool> {
+        if self.ignored.is_empty() || stored.record.membership != Membership::Invite {
+            return Ok(false);
+        }
+        let own = self.parts().rooms.existing_event(stored.record.event).await?;
+        Ok(self.ignored.contains(&own.pdu()?.sender))
+    }
+
+    /// The state that tells someone outside what the room is, with the own membership.
+    pub(super) async fn stripped_state(
+        &self,
+        stored: &Stored<UserRoomRecord>,
+    ) -> Result<Vec<String>> {
         let rooms = &self.parts().rooms;
         let own = rooms.existing_event(stored.record.event).await?;
         let sender = own.pdu()?.sender.clone();
-        if self.ignored.contains(&sender) {
-            return Ok(None);
-        }
         let view = StateView::before(&own);
         let mut events = Vec::new();
         for event_type in TOLD {
@@ -48,8 +67,6 @@ impl Turn<'_> {
             events.push(stripped(&*rooms.existing_event(number).await?)?);
         }
         events.push(stripped(&own)?);
-        let mut out = Object::new();
-        out.raw(name, &json::event_list(&events));
-        Ok(Some(out.finish()))
+        Ok(events)
     }
 }

@@ -31,7 +31,6 @@ impl Turn<'_> {
         stored: &Stored<UserRoomRecord>,
         private: Private,
     ) -> Result<Option<String>> {
-        let rooms = &self.parts().rooms;
         let stayed = match self.since {
             None => false,
             Some(since) if stored.position <= since.position => true,
@@ -45,18 +44,14 @@ impl Turn<'_> {
         let mut shown = self.shown(&reader, Range { low, high, all_visible: stayed }).await?;
         // Whoever comes back has a gap, whatever is shown.
         shown.limited |= self.since.is_some() && !stayed;
-        let head = rooms.head_stored(number).await?;
-        let end = match head.position <= self.now {
-            true => StateView::of(head.record.state),
-            false => self.state_at(number, high).await?,
-        };
+        let (head, end) = self.present(number).await?;
         let known = if whole { None } else { Some(self.state_at(number, low).await?) };
         let members_changed = match &known {
             None => true,
             Some(known) => shown.has_member_events()? || self.members_differ(known, &end).await?,
         };
         let summary = match members_changed {
-            true => Some(self.summary(number, &head.record, &end).await?),
+            true => Some(self.summary(number, &head, &end).await?),
             false => None,
         };
         let renderer = self.renderer(&reader);

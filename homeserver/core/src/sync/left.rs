@@ -22,11 +22,11 @@ const HOPS_MAX: usize = 1_000;
 
 /// The last time during which the user was joined.
 #[derive(Clone, Copy, Debug)]
-struct Stay {
+pub(super) struct Stay {
     /// The newest member event of it.
-    joined: EventNumber,
+    pub(super) joined: EventNumber,
     /// The place after the event that ended it.
-    end: Boundary,
+    pub(super) end: Boundary,
 }
 
 impl Turn<'_> {
@@ -85,7 +85,7 @@ impl Turn<'_> {
     }
 
     /// The last stay before a member event that is no join; `None` if there was none.
-    async fn last_stay(&self, event: EventNumber) -> Result<Option<Stay>> {
+    pub(super) async fn last_stay(&self, event: EventNumber) -> Result<Option<Stay>> {
         let rooms = &self.parts().rooms;
         let mut number = event;
         for _ in 0..HOPS_MAX {

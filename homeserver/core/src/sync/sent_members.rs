@@ -1,11 +1,15 @@
 //! Which member events a device knows already, so that lazy loading does not send them again and again.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hash},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use pli_schema::{EventNumber, Position};
-use ruma::{DeviceId, UserId};
 
 /// Member events remembered over all devices (about 40 bytes each).
 const REMEMBERED_MAX: NonZeroUsize = match NonZeroUsize::new(200_000) {
@@ -31,7 +35,7 @@ impl SentMembers {
     /// Whether the device knew the event at its token; notes that it is sent with the next one.
     pub(super) fn knows(
         &self,
-        device: (&UserId, &DeviceId),
+        device: impl Hash,
         event: EventNumber,
         (since, now): (Option<Position>, Position),
     ) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pli_schema::{EventNumber, RoomNumber};
+use pli_schema::{EventNumber, RoomNumber, records::rooms::RoomHeadRecord};
 
 use super::{
     StateAfter, Sync, entries,
@@ -23,6 +23,16 @@ pub(super) struct Between {
 }
 
 impl Turn<'_> {
+    /// The head of a room, and its state at the position of the answer.
+    pub(super) async fn present(&self, room: RoomNumber) -> Result<(RoomHeadRecord, StateView)> {
+        let head = self.parts().rooms.head_stored(room).await?;
+        let view = match head.position <= self.now {
+            true => StateView::of(head.record.state),
+            false => self.state_at(room, Boundary::after_commit(self.now)).await?,
+        };
+        Ok((head.record, view))
+    }
+
     /// The state of a room at a place of its timeline.
     pub(super) async fn state_at(&self, room: RoomNumber, place: Boundary) -> Result<StateView> {
         let entry = entries::newest_before(&self.parts().rooms, room, place).await?;

@@ -69,7 +69,10 @@ impl Turn<'_> {
     }
 
     /// The first members who are joined or invited; if there are none, those who were.
-    async fn heroes(&self, room: RoomNumber) -> Result<Vec<(OwnedUserId, MemberRecord)>> {
+    pub(super) async fn heroes(
+        &self,
+        room: RoomNumber,
+    ) -> Result<Vec<(OwnedUserId, MemberRecord)>> {
         let scan = Scan::<MemberKey>::prefix((room,)).limit(SCANNED_MAX);
         let rows = self.parts().rooms.store().scan(&scan).await?;
         let others = rows.into_iter().filter(|row| row.key.user_id != self.request.user_id);

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    AccountData, Encryption, Filters, History, Notifier, Push, Random, Receipts, Rooms, Typing,
+    AccountData, Encryption, Filters, History, Notifier, Push, Random, Receipts, Rooms,
+    ThreadSubscriptions, Typing,
     outgoing::Outgoing,
     receipts::Markers,
     rooms::{
@@ -17,9 +18,9 @@ use crate::{
     },
 };
 
-struct Server {
-    rooms: Rooms,
-    sync: Sync,
+pub(in crate::sync) struct Server {
+    pub(in crate::sync) rooms: Rooms,
+    pub(in crate::sync) sync: Sync,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -30,9 +31,10 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn on(store: Store) -> Self {
+    pub(in crate::sync) fn on(store: Store) -> Self {
         let rooms = rooms_on(store.clone(), RoomSettings::default());
         let notifier = Notifier::new(rooms.clone());
+        let push = Push::new(rooms.clone(), Random::seeded(1), Outgoing::new(true).unwrap());
         let sync = Sync::new(SyncParts {
             rooms: rooms.clone(),
             history: History::new(rooms.clone()),
@@ -46,26 +48,27 @@ impl Server {
             receipts: Receipts::new(rooms.clone()),
             typing: Typing::new(rooms.clone(), notifier.clone()),
             notifier,
-            push: Push::new(rooms.clone(), Random::seeded(1), Outgoing::new(true).unwrap()),
+            thread_subscriptions: ThreadSubscriptions::new(rooms.clone(), push.clone()),
+            push,
             stopping: Default::default(),
         });
         let task = tokio::spawn(sync.clone().run());
         Self { rooms, sync, task }
     }
 
-    fn new() -> Self {
+    pub(in crate::sync) fn new() -> Self {
         Self::on(Store::in_memory())
     }
 
-    async fn room(&self) -> OwnedRoomId {
+    pub(in crate::sync) async fn room(&self) -> OwnedRoomId {
         public_room(&self.rooms, RoomVersionId::V11).await
     }
 
-    async fn join(&self, room: &OwnedRoomId, who: &str) {
+    pub(in crate::sync) async fn join(&self, room: &OwnedRoomId, who: &str) {
         set_membership(&self.rooms, room, (who, who), "join").await.unwrap();
     }
 
-    async fn say(&self, room: &OwnedRoomId, who: &str, body: &str) -> String {
+    pub(in crate::sync) async fn say(&self, room: &OwnedRoomId, who: &str, body: &str) -> String {
         self.rooms.append(room, text(who, body), None).await.unwrap().event_id.to_string()
     }
 

@@ -82,7 +82,17 @@ impl Turn<'_> {
         let limit = filter
             .limit
             .map_or(LIMIT_DEFAULT, |limit| usize::try_from(u64::from(limit)).unwrap_or(LIMIT_MAX));
-        let limit = limit.min(LIMIT_MAX);
+        self.newest(reader, range, limit.min(LIMIT_MAX)).await
+    }
+
+    /// The newest events of a range that the user may and wants to see, so many at most.
+    pub(super) async fn newest(
+        &self,
+        reader: &Reader,
+        range: Range,
+        limit: usize,
+    ) -> Result<Shown> {
+        let filter = &self.filter.room.timeline;
         let batch_max = limit.saturating_add(1);
         let mut high = range.high;
         let mut entries: Vec<Entry> = Vec::new();

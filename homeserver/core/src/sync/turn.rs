@@ -117,7 +117,7 @@ impl Turn<'_> {
     }
 
     /// Global account data, and what is for the user alone by room.
-    async fn by_room(
+    pub(super) async fn by_room(
         &self,
         account_data: Vec<AccountDataEvent>,
     ) -> Result<(Vec<AccountDataEvent>, BTreeMap<RoomNumber, Private>)> {
@@ -159,17 +159,21 @@ impl Turn<'_> {
             .collect();
         rooms.extend(private.keys().copied());
         rooms.extend(self.typing_rooms.iter().filter(|room| self.rooms.is_joined(**room)));
+        rooms.extend(self.changed_joined_rooms().await?);
+        Ok(rooms)
+    }
+
+    /// The rooms in which the user is joined and in which something may have changed since the token.
+    pub(super) async fn changed_joined_rooms(&self) -> Result<Vec<RoomNumber>> {
         let joined: Vec<RoomNumber> = self.rooms.joined().collect();
-        match self.parts().notifier.changed_rooms(since, joined.len()) {
-            Some(changed) => {
-                rooms.extend(changed.into_iter().filter(|number| self.rooms.is_joined(*number)));
-            }
-            None => {
-                for number in joined {
-                    if self.changed(number).await? {
-                        rooms.insert(number);
-                    }
-                }
+        if let Some(mut changed) = self.parts().notifier.changed_rooms(self.since(), joined.len()) {
+            changed.retain(|number| self.rooms.is_joined(*number));
+            return Ok(changed);
+        }
+        let mut rooms = Vec::new();
+        for number in joined {
+            if self.changed(number).await? {
+                rooms.push(number);
             }
         }
         Ok(rooms)
@@ -231,10 +235,20 @@ impl Turn<'_> {
     /// `m.push_rules`, if it changed.
     async fn push_rules(&self) -> Result<Option<String>> {
         const TYPE: &str = "m.push_rules";
+        if !filters::allows_data(&self.filter.account_data, TYPE, &self.request.user_id) {
+            return Ok(None);
+        }
+        self.push_rules_since(self.since).await
+    }
+
+    /// `m.push_rules`, if it changed after a token.
+    pub(super) async fn push_rules_since(
+        &self,
+        since: Option<SyncToken>,
+    ) -> Result<Option<String>> {
         let (push, user_id) = (&self.parts().push, &self.request.user_id);
         let changed_at = push.rules_changed_at(user_id).await?;
-        let new = self.since.is_none_or(|since| changed_at > since.position);
-        if !new || !filters::allows_data(&self.filter.account_data, TYPE, user_id) {
+        if !since.is_none_or(|since| changed_at > since.position) {
             return Ok(None);
         }
         Ok(Some(push.rules_event(user_id).await?.json().get().to_owned()))

@@ -70,6 +70,27 @@ impl StateView {
         Ok(entries)
     }
 
+    /// The state of one event type, by ascending key.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn entries_of_type(
+        &self,
+        rooms: &Rooms,
+        event_type: &str,
+    ) -> Result<Vec<(StateKeyNumber, EventNumber)>> {
+        let Some(number) = rooms.state_type_number(event_type).await? else {
+            return Ok(Vec::new());
+        };
+        let mut entries = rooms.state_tree().entries_of_type(self.root, number).await?;
+        if let Some((key, event)) = self.on_top.filter(|(key, _)| key.type_number() == number) {
+            entries.retain(|(other, _)| *other != key);
+            entries.push((key, event));
+            entries.sort_unstable_by_key(|(key, _)| *key);
+        }
+        Ok(entries)
+    }
+
     /// What is set in `self` to another event than in `older`. (Nothing is ever unset along a timeline.)
     ///
     /// # Errors
