@@ -152,7 +152,9 @@ def operations(spec):
 
 
 def one_operation(spec, path, operation, shared):
-    one = {"id": operation["operationId"], "auth": bool(operation.get("security")), "query": {}, "responses": {}}
+    schemes = [next(iter(scheme), "") for scheme in operation.get("security", [{}])]
+    auth = "" not in schemes and any(scheme.startswith("accessToken") for scheme in schemes)
+    one = {"id": operation["operationId"], "auth": auth, "query": {}, "responses": {}}
     for parameter in shared + operation.get("parameters", []):
         parameter, base = spec.whole(parameter, path)
         if parameter["in"] == "query":

@@ -3,6 +3,7 @@
 
 pub mod openapi;
 pub mod process;
+pub mod reply;
 pub mod server;
 pub mod smtp_sink;
 pub mod watch;

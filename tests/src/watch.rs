@@ -15,7 +15,7 @@ use std::{
 
 use reqwest::Method;
 
-use crate::{openapi::spec, server::Reply};
+use crate::{openapi::spec, reply::Reply};
 
 /// What a test server and its users share to check answers. Clones share it.
 #[derive(Clone, Debug)]

@@ -14,10 +14,10 @@ mod administration;
 mod basics;
 #[path = "api/calls.rs"]
 mod calls;
-#[path = "api/clients.rs"]
-mod clients;
 #[path = "api/connections.rs"]
 mod connections;
+#[path = "api/corners.rs"]
+mod corners;
 #[path = "api/mutations.rs"]
 mod mutations;
 #[path = "api/old_sync.rs"]

@@ -11,8 +11,10 @@
 
 mod house {
     mod arrows;
+    mod calls;
     mod cycles;
     mod documents;
+    mod endpoints;
     mod forbidden;
     mod headers;
     mod lengths;

@@ -21,7 +21,6 @@ use ruma::{OwnedServerName, RoomVersionId};
 use crate::{
     AppState,
     rate_limits::RateLimits,
-    sends::Sends,
     state::{ServerInfo, Stopping},
 };
 
@@ -104,7 +103,6 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         media: media(&parts),
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
-        sends: Sends::default(),
         receipts: sync.receipts().clone(),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rooms,

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::header;
+use http::{Method, header};
 use http_body_util::{BodyExt, LengthLimitError};
 use pli_core::Error as Core;
 use ruma::api::{
@@ -33,19 +33,27 @@ impl<T: IncomingRequest + Send> FromRequest<AppState> for Ruma<T> {
             .map_err(|_| Core::invalid_param("A path parameter is not UTF-8"))?;
         let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
         let (parts, body) = request.with_limited_body().into_parts();
-        let bytes = or_empty_object(read_body(body).await?, parts.uri.path());
+        let body = read_body(body).await?;
+        let bytes = or_empty_object(body, &parts.method, parts.uri.path())?;
         refuse_what_is_no_json(&bytes, &parts)?;
         let request = http::Request::from_parts(parts, bytes.as_ref());
         T::try_from_http_request(request, &args).map(Self).map_err(|error| refusal(&error).into())
     }
 }
 
-/// Clients such as matrix-nio change their own membership without a body where the specification has an
-/// object without required members: that is an empty object.
-fn or_empty_object(body: Bytes, path: &str) -> Bytes {
-    let own_membership = ["/join", "/leave", "/forget"].iter().any(|end| path.ends_with(end))
-        || ["/join/", "/knock/"].iter().any(|part| path.contains(part));
-    if body.is_empty() && own_membership { Bytes::from_static(b"{}") } else { body }
+/// Clients leave the body out where the specification has an object without required members
+/// (matrix-nio when it joins, matrix-js-sdk when it logs out, bots with receipts): that is an empty
+/// object. Not so where an empty object would make something: a room, an event, account data.
+fn or_empty_object(body: Bytes, method: &Method, path: &str) -> Result<Bytes, Error> {
+    const MAKES: [&str; 3] = ["/account_data/", "/send/", "/state/"];
+    if !body.is_empty() || *method == Method::GET {
+        return Ok(body);
+    }
+    let is_put = *method == Method::PUT;
+    if path.ends_with("/createRoom") || (is_put && MAKES.iter().any(|part| path.contains(part))) {
+        return Err(Core::NotJson("There is no body".into()).into());
+    }
+    Ok(Bytes::from_static(b"{}"))
 }
 
 /// The whole body, up to the limit of the route.

@@ -19,6 +19,8 @@ pub struct Route {
     pub method: String,
     /// The path template, such as `/_matrix/client/v3/rooms/{room_id}/join`.
     pub path: String,
+    /// The handler, such as `pli_api::client::membership::join_by_id`.
+    pub handler: &'static str,
 }
 
 /// The routes in the making. Endpoint files add theirs with [`Routes::ruma`].
@@ -93,20 +95,38 @@ impl Routes {
         self
     }
 
-    /// Registers a handler at one method and path template: for what ruma has no type for.
+    /// Registers a handler at one method and path template, and at the paths that it had in older
+    /// releases: for what ruma has no type for.
     #[must_use]
     pub fn path<H, M>(mut self, method: &Method, path: &str, handler: H) -> Self
     where
         H: Handler<M, AppState>,
         M: 'static,
     {
+        for old in old_paths(path) {
+            self = self.one_path(method, &old, handler.clone());
+        }
+        self.one_path(method, path, handler)
+    }
+
+    /// Registers a handler at exactly this method and path. The first one stays.
+    fn one_path<H, M>(mut self, method: &Method, path: &str, handler: H) -> Self
+    where
+        H: Handler<M, AppState>,
+        M: 'static,
+    {
+        let is_known = |route: &Route| route.path == path && route.method == method.as_str();
+        if is_old(path) && self.list.iter().any(is_known) {
+            return self;
+        }
         let Ok(filter) = MethodFilter::try_from(method.clone()) else {
             return self;
         };
         let limit = self.body_limit_bytes.unwrap_or(limits::BODY_BYTES);
         let route = on(filter, handler).layer(DefaultBodyLimit::max(limit));
         self.router = self.router.route(path, route);
-        self.list.push(Route { method: method.to_string(), path: path.to_owned() });
+        let (method, path) = (method.to_string(), path.to_owned());
+        self.list.push(Route { method, path, handler: std::any::type_name::<H>() });
         self
     }
 
@@ -131,6 +151,27 @@ impl Routes {
             .fallback(extract::unknown_path)
             .method_not_allowed_fallback(extract::wrong_method)
     }
+}
+
+/// The prefix of today's paths, and those that clients of older releases use.
+const OLD_PREFIXES: [(&str, &[&str]); 2] = [
+    ("/_matrix/client/v3/", &["/_matrix/client/r0/"]),
+    ("/_matrix/media/v3/", &["/_matrix/media/r0/", "/_matrix/media/v1/"]),
+];
+
+/// The paths that an endpoint had before the specification's releases had numbers (r0; media had a v1).
+///
+/// Spec: <https://spec.matrix.org/v1.1/changelog/#client-server-api>
+fn old_paths(path: &str) -> Vec<String> {
+    OLD_PREFIXES
+        .iter()
+        .filter_map(|(today, old)| Some((path.strip_prefix(today)?, old)))
+        .flat_map(|(rest, old)| old.iter().map(move |prefix| format!("{prefix}{rest}")))
+        .collect()
+}
+
+fn is_old(path: &str) -> bool {
+    OLD_PREFIXES.iter().any(|(_, old)| old.iter().any(|prefix| path.starts_with(prefix)))
 }
 
 #[cfg(test)]

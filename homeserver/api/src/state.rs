@@ -13,7 +13,7 @@ use pli_schema::config::Config;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
 
-use crate::{rate_limits::RateLimits, sends::Sends};
+use crate::rate_limits::RateLimits;
 
 /// What the server is called and how it is set up, for endpoints that tell clients.
 #[derive(Clone, Debug)]
@@ -75,8 +75,6 @@ app_state! {
     reports: Reports,
     /// Rooms: timelines, state, members.
     rooms: Rooms,
-    /// Sends that are still to be answered.
-    sends: Sends,
     /// The server's name and configuration.
     server: ServerInfo,
     /// Whether the server is about to stop.

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{cut, has_json};
-use crate::server::Reply;
+use crate::reply::Reply;
 
 /// The statuses that an errcode may come with, where the specification says so.
 const STATUSES: &[(&str, &[u16])] = &[

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use pli_tests::server::{TestServer, TestUser};
+use pli_tests::{
+    openapi::spec,
+    server::{Reply, TestServer, TestUser},
+};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -230,9 +233,15 @@ impl Driver<'_> {
                 return 0;
             }
         };
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap_or_default();
-        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap_or_default().to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let reply = Reply { status, headers, bytes, body: body.clone() };
+        let path = path.split('?').next().unwrap_or_default();
+        for violation in spec().violations(method.as_str(), path, &reply, true) {
+            self.failures.push(format!("[{what}] {violation}"));
+        }
         let errcode = body["errcode"].as_str().unwrap_or_default();
         let is_uia = status == 401 && body["flows"].is_array();
         let is_page = PAGES.iter().any(|page| path.starts_with(page));

@@ -161,6 +161,7 @@ async fn tree(alice: &TestUser) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_is_walked_in_its_order_without_what_one_may_not_see() {
     let server = TestServer::start().await;
+    server.watch.let_events_be_odd();
     let alice = server.register("alice").await;
     let bob = server.register("bob").await;
     let root = tree(&alice).await;
@@ -185,6 +186,7 @@ async fn a_space_is_walked_in_its_order_without_what_one_may_not_see() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_a_space_follow_each_other_and_are_bound_to_their_parameters() {
     let server = TestServer::start().await;
+    server.watch.let_events_be_odd();
     let alice = server.register("alice").await;
     let bob = server.register("bob").await;
     let root = tree(&alice).await;

@@ -17,13 +17,12 @@ use ruma::{
 };
 
 use super::delayed_events::{Delay, scheduled};
-use crate::{Result, Routes, Ruma, User, sends::Sends, timestamps};
+use crate::{Result, Routes, Ruma, User, timestamps};
 
 /// Sends an event that is not state, or schedules it.
 async fn send_message_event(
     State(rooms): State<Rooms>,
     State(delayed): State<DelayedEvents>,
-    State(sends): State<Sends>,
     user: User,
     Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
@@ -45,7 +44,6 @@ async fn send_message_event(
         };
         return Ok(scheduled(delayed.schedule(new).await?).into_response());
     }
-    let under_way = sends.begin(&user);
     let sending = Sending {
         origin: Some(Origin::of_send(user.device_id(), &request.txn_id, &event_type)),
         origin_server_ts,
@@ -57,7 +55,7 @@ async fn send_message_event(
         content: Raw::into_json(request.body),
     };
     let sent = rooms.send_message(&request.room_id, new, sending).await?;
-    Ok((under_way, Ruma(Response::new(sent.event_id))).into_response())
+    Ok(Ruma(Response::new(sent.event_id)).into_response())
 }
 
 /// The routes of this file.
