@@ -101,12 +101,26 @@ settings! {
     }
 }
 
+/// Whom people find in the user directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectoryScope {
+    /// Those with whom they share a room, and the members of rooms that are open to everyone.
+    #[default]
+    Rooms,
+    /// Everyone of this server.
+    All,
+}
+
 settings! {
     /// Profiles.
     pub struct ProfileSettings {
         /// People whose name comes from their e-mail address cannot change it, neither in their profile
         /// nor for a single room: what an event says otherwise is replaced by the name.
         pub display_name_locked: bool = false;
+        /// Whom people find by name: `all` of this server, or those of `rooms` that they share or that
+        /// are open to everyone. External people find only those with whom they share a room.
+        pub directory: DirectoryScope = DirectoryScope::default();
         /// Profiles can be read without an access token. Since user ids come from e-mail addresses, that
         /// tells anyone which addresses have an account.
         pub lookup_without_token: bool = false;

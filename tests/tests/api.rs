@@ -18,12 +18,16 @@ mod calls;
 mod connections;
 #[path = "api/corners.rs"]
 mod corners;
+#[path = "api/guests.rs"]
+mod guests;
 #[path = "api/mutations.rs"]
 mod mutations;
 #[path = "api/old_sync.rs"]
 mod old_sync;
 #[path = "api/people.rs"]
 mod people;
+#[path = "api/profiles.rs"]
+mod profiles;
 #[path = "api/reports.rs"]
 mod reports;
 #[path = "api/room_previews.rs"]
@@ -36,3 +40,5 @@ mod sliding_sync;
 mod sync;
 #[path = "api/typing.rs"]
 mod typing;
+#[path = "api/user_directory.rs"]
+mod user_directory;

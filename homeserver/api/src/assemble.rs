@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use pli_core::{
     AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Push, Random,
     Receipts, Reports, Result, Rooms, SigningKey, Store, Sweep, ThreadSubscriptions, Typing,
+    UserDirectory,
     accounts::{AccountSettings, Accounts},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -59,26 +60,7 @@ pub struct Assembled {
 /// Those of the core's structs, for settings out of their bounds.
 pub fn assemble(parts: Parts) -> Result<Assembled> {
     let config = &parts.config;
-    let numbers = Numbers::new(parts.store.clone());
-    let default_version = RoomVersionId::try_from(config.rooms.default_version.as_str())
-        .ok()
-        .filter(|version| version.rules().is_some())
-        .ok_or_else(|| pli_core::Error::invalid_param("rooms.default_version is not known"))?;
-    let rooms = Rooms::new(RoomsParts {
-        store: parts.store.clone(),
-        numbers,
-        clock: parts.clock.clone(),
-        random: parts.random.clone(),
-        signing_key: parts.signing_key.clone(),
-        server_name: parts.server_name.clone(),
-        settings: RoomSettings {
-            default_version,
-            creation_open: config.rooms.creation_open,
-            tchap_room_rules: config.rooms.tchap_rules,
-            display_names_locked: config.profiles.display_name_locked,
-            ..RoomSettings::default()
-        },
-    });
+    let rooms = rooms(&parts)?;
     let accounts = accounts(&parts)?;
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
@@ -87,6 +69,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         parts.random.clone(),
         Outgoing::new(config.push.allow_private_addresses)?,
     );
+    let directory = UserDirectory::new(rooms.clone(), config.profiles.directory);
     let stopping = Stopping::default();
     let sync = sync_of(&rooms, &encryption, &push, &stopping);
     let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
@@ -114,12 +97,39 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         stopping,
         thread_subscriptions: sync.thread_subscriptions().clone(),
         typing: sync.typing().clone(),
+        user_directory: directory.clone(),
         sync,
     };
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
+    let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
     let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![delaying, follow, mails, pushing, sweeping] })
+    Ok(Assembled { state, background: vec![delaying, follow, following, mails, pushing, sweeping] })
+}
+
+/// Rooms with their settings.
+fn rooms(parts: &Parts) -> Result<Rooms> {
+    let config = &parts.config;
+    let numbers = Numbers::new(parts.store.clone());
+    let default_version = RoomVersionId::try_from(config.rooms.default_version.as_str())
+        .ok()
+        .filter(|version| version.rules().is_some())
+        .ok_or_else(|| pli_core::Error::invalid_param("rooms.default_version is not known"))?;
+    Ok(Rooms::new(RoomsParts {
+        store: parts.store.clone(),
+        numbers,
+        clock: parts.clock.clone(),
+        random: parts.random.clone(),
+        signing_key: parts.signing_key.clone(),
+        server_name: parts.server_name.clone(),
+        settings: RoomSettings {
+            default_version,
+            creation_open: config.rooms.creation_open,
+            tchap_room_rules: config.rooms.tchap_rules,
+            display_names_locked: config.profiles.display_name_locked,
+            ..RoomSettings::default()
+        },
+    }))
 }
 
 fn accounts(parts: &Parts) -> Result<Accounts> {

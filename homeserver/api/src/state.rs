@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use pli_core::{
     AccountData, DelayedEvents, Filters, History, Media, Push, Receipts, Reports, Rooms,
-    ThreadSubscriptions, Typing, accounts::Accounts, encryption::Encryption, sync::Sync,
+    ThreadSubscriptions, Typing, UserDirectory, accounts::Accounts, encryption::Encryption,
+    sync::Sync,
 };
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
@@ -85,6 +86,8 @@ app_state! {
     thread_subscriptions: ThreadSubscriptions,
     /// Who is typing.
     typing: Typing,
+    /// Who can be found by name.
+    user_directory: UserDirectory,
 }
 
 impl std::fmt::Debug for AppState {

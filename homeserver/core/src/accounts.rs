@@ -3,6 +3,7 @@
 mod cache;
 pub mod devices;
 pub mod emails;
+mod guests;
 pub mod login;
 mod names;
 pub mod openid;

@@ -31,6 +31,7 @@ pub mod sync;
 pub mod thread_subscriptions;
 pub mod token;
 pub mod typing;
+pub mod user_directory;
 
 pub use account_data::AccountData;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
@@ -58,3 +59,4 @@ pub use rooms::Rooms;
 pub use sweep::Sweep;
 pub use thread_subscriptions::ThreadSubscriptions;
 pub use typing::Typing;
+pub use user_directory::UserDirectory;

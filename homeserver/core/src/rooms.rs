@@ -29,13 +29,13 @@ mod relations;
 mod room;
 mod send;
 mod staging;
+mod standing;
 mod state;
 mod state_keys;
 mod stays;
 pub(crate) mod sticky;
 mod stored_event;
 mod summary;
-mod suspension;
 #[cfg(test)]
 pub(crate) mod testing;
 mod threads;

@@ -66,6 +66,9 @@ async fn capabilities(
             "max_scheduled": config.rooms.delayed_events_per_user,
         },
     });
+    if config.profiles.display_name_locked && !user.is_admin {
+        capabilities["m.profile_fields"]["disallowed"] = json!(["displayname"]);
+    }
     if user.is_admin {
         for name in ["m.account_moderation", "uk.timedout.msc4323"] {
             capabilities[name] = json!({ "suspend": true, "lock": true });

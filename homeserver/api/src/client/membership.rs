@@ -21,7 +21,7 @@ use ruma::api::client::{
     },
 };
 
-use crate::{Result, Routes, Ruma, User};
+use crate::{Result, Routes, Ruma, User, UserOrGuest};
 
 /// The answer to invitations by e-mail address or telephone number.
 pub(super) fn no_third_party_invites() -> pli_core::Error {
@@ -31,7 +31,7 @@ pub(super) fn no_third_party_invites() -> pli_core::Error {
 
 async fn join_by_id_or_alias(
     State(rooms): State<Rooms>,
-    user: User,
+    user: UserOrGuest,
     Ruma(request): Ruma<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<Ruma<join_room_by_id_or_alias::v3::Response>> {
     let room_id = rooms.resolve(&request.room_id_or_alias).await?;
@@ -41,7 +41,7 @@ async fn join_by_id_or_alias(
 
 async fn join_by_id(
     State(rooms): State<Rooms>,
-    user: User,
+    user: UserOrGuest,
     Ruma(request): Ruma<join_room_by_id::v3::Request>,
 ) -> Result<Ruma<join_room_by_id::v3::Response>> {
     rooms.join(user.user_id(), &request.room_id, request.reason.as_deref()).await?;
@@ -68,7 +68,7 @@ async fn invite(
 
 async fn leave(
     State(rooms): State<Rooms>,
-    user: User,
+    user: UserOrGuest,
     Ruma(request): Ruma<leave_room::v3::Request>,
 ) -> Result<Ruma<leave_room::v3::Response>> {
     rooms.leave(user.user_id(), &request.room_id, request.reason.as_deref()).await?;

@@ -17,13 +17,13 @@ use ruma::{
 };
 
 use super::delayed_events::{Delay, scheduled};
-use crate::{Result, Routes, Ruma, User, timestamps};
+use crate::{Result, Routes, Ruma, UserOrGuest, timestamps};
 
 /// Sends an event that is not state, or schedules it.
 async fn send_message_event(
     State(rooms): State<Rooms>,
     State(delayed): State<DelayedEvents>,
-    user: User,
+    user: UserOrGuest,
     Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
 ) -> Result<HttpResponse> {

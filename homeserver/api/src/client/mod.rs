@@ -101,5 +101,6 @@ endpoints! {
     to_device,
     typing,
     upgrade,
+    user_directory,
     voip,
 }

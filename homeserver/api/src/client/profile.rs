@@ -7,7 +7,10 @@
 
 use axum::extract::{Path, State};
 use http::Method;
-use pli_core::{Error, Rooms, accounts::Accounts};
+use pli_core::{
+    Error, Rooms,
+    accounts::{Accounts, profiles::DISPLAY_NAME},
+};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
@@ -54,9 +57,13 @@ async fn one(
     Ok(Json(json!({ field: value })))
 }
 
-/// Only a user's own profile can be changed.
-fn own(caller: &UserOrGuest, user_id: &str) -> Result<(), Error> {
+/// Only a user's own profile can be changed, and of a guest's only the display name.
+fn own(caller: &UserOrGuest, user_id: &str, field: &str) -> Result<(), Error> {
     if user(user_id)? == caller.user_id() {
+        if caller.is_guest && field != DISPLAY_NAME {
+            let text = "Guests may only change their display name".to_owned();
+            return Err(Error::GuestAccessForbidden(text));
+        }
         return Ok(());
     }
     Err(Error::forbidden("This is another user's profile"))
@@ -76,7 +83,7 @@ async fn set(
     Path((user_id, field)): Path<(String, String)>,
     Json(mut body): Json<Map<String, Value>>,
 ) -> Result<Json<Value>> {
-    own(&caller, &user_id)?;
+    own(&caller, &user_id, &field)?;
     let value = body.remove(&field);
     let value = value.ok_or_else(|| Error::MissingParam(format!("`{field}` is missing")))?;
     if accounts.set_profile_field(caller.user_id(), &field, Some(value)).await? {
@@ -91,7 +98,7 @@ async fn remove(
     caller: UserOrGuest,
     Path((user_id, field)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
-    own(&caller, &user_id)?;
+    own(&caller, &user_id, &field)?;
     if accounts.set_profile_field(caller.user_id(), &field, None).await? {
         show(&rooms, &caller).await;
     }

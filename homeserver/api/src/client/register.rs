@@ -35,6 +35,10 @@ async fn register(
     let registered = match request.kind {
         RegistrationKind::Guest => accounts.register_guest(&device).await?,
         RegistrationKind::User => {
+            let guest = match &request.guest_access_token {
+                Some(token) => Some(accounts.guest_of_token(token).await?),
+                None => None,
+            };
             let request = RegisterRequest {
                 operation,
                 username: request.username,
@@ -43,6 +47,7 @@ async fn register(
                 inhibit_login: request.inhibit_login,
                 language,
                 auth: request.auth,
+                guest,
             };
             accounts.register(request).await?
         }

@@ -22,6 +22,11 @@ const DISPLAY_NAME_MAX: usize = 256;
 /// Bytes of an avatar's address, at most.
 const AVATAR_MAX: usize = 1_000;
 
+/// Bytes of a time zone's name, at most.
+const TIME_ZONE_MAX: usize = 64;
+
+/// The field with the time zone.
+const TIME_ZONE: &str = "m.tz";
 /// The field with the name that people see.
 pub const DISPLAY_NAME: &str = "displayname";
 /// The field with the picture.
@@ -121,6 +126,16 @@ fn value_of(record: &ProfileRecord) -> Result<Value> {
     serde_json::from_str(&record.json).map_err(|_| Error::bug("a profile field cannot be read"))
 }
 
+/// Whether a text is written as the IANA database writes the names of time zones, as in
+/// `America/Argentina/Buenos_Aires` or `Etc/GMT+1`.
+fn is_time_zone(text: &str) -> bool {
+    let part = |part: &str| {
+        part.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+    };
+    text.len() <= TIME_ZONE_MAX && text.split('/').all(part)
+}
+
 /// The value as it is stored: `null` and empty names and pictures are removed fields.
 fn clean(field: &str, value: Option<Value>) -> Result<Option<Value>> {
     let name_ok =
@@ -135,6 +150,9 @@ fn clean(field: &str, value: Option<Value>) -> Result<Option<Value>> {
     let Some(value) = value else {
         return Ok(None);
     };
+    if field == TIME_ZONE && !value.as_str().is_some_and(is_time_zone) {
+        return Err(Error::invalid_param("`m.tz` is not the name of a time zone"));
+    }
     if field != DISPLAY_NAME && field != AVATAR_URL {
         return Ok(Some(value));
     }
@@ -190,6 +208,9 @@ mod tests {
         assert!(accounts.profile(&alice).await.unwrap().is_empty());
 
         assert!(matches!(set(DISPLAY_NAME, json!(3)).await, Err(Error::BadJson(_))));
+        for bad in [json!(3), json!("nowhere in particular"), json!("/"), json!("a".repeat(65))] {
+            assert!(matches!(set("m.tz", bad).await, Err(Error::InvalidParam(_))));
+        }
         assert!(matches!(set("UPPER", json!(3)).await, Err(Error::InvalidParam(_))));
         let big = Value::from("x".repeat(70_000));
         assert!(matches!(set("org.big", big).await, Err(Error::ProfileTooLarge(_))));

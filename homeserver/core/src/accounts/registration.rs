@@ -50,6 +50,8 @@ pub struct RegisterRequest {
     pub language: Language,
     /// The stage that is passed with this request.
     pub auth: Option<AuthData>,
+    /// The guest who becomes a user with this ([`Accounts::guest_of_token`]).
+    pub guest: Option<OwnedUserId>,
 }
 
 /// An account that has been made.
@@ -83,7 +85,9 @@ impl Accounts {
         if let Some(password) = &request.password {
             self.passwords.check_rules(password)?;
         }
-        if self.name_matters(&request) && request.username.is_some() {
+        if let Some(guest) = &request.guest {
+            require_own_name(guest, request.username.as_deref())?;
+        } else if self.name_matters(&request) && request.username.is_some() {
             self.check_username(request.username.as_deref().unwrap_or_default()).await?;
         }
         if request.password.is_none() && matches!(request.auth, Some(AuthData::EmailIdentity(_))) {
@@ -111,6 +115,9 @@ impl Accounts {
             })
             .await?;
         self.forget_tokens(&ended);
+        if let Some(guest) = &request.guest {
+            self.forget_tokens(&self.access_tokens_of(guest).await?);
+        }
         Ok(registered)
     }
 
@@ -148,6 +155,10 @@ impl Accounts {
             if let Proof::RegistrationToken { hash } = proof {
                 admin = self.use_registration_token(tx, *hash).await?;
             }
+        }
+        if let Some(guest) = &request.guest {
+            self.promote(tx, guest, password_hash, admin).await?;
+            return Ok(guest.clone());
         }
         let user_id = match &request.username {
             Some(name) => self.chosen_user_id(name)?,
@@ -287,35 +298,6 @@ impl Accounts {
         Ok(user_id.clone())
     }
 
-    /// Registers a guest in the sense of the specification ("Guest access"), where that is allowed.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] where it is not.
-    pub async fn register_guest(&self, device: &DeviceWish) -> Result<Registered> {
-        if !self.settings.registration.guest_access {
-            return Err(Error::forbidden("Guest access is off on this server"));
-        }
-        let user_id = &self.made_up_user_id()?;
-        let wish = &DeviceWish { refresh_token: false, ..device.clone() };
-        let fresh = &self.fresh_tokens(wish);
-        let account = &NewAccount {
-            password_hash: None,
-            kind: AccountKind::MatrixGuest,
-            admin: false,
-            from_email: false,
-            language: Language::default(),
-            display_name: "Guest".to_owned(),
-        };
-        let session = self
-            .store
-            .write(|tx| async move {
-                self.create(&tx, user_id, account.clone()).await?;
-                Ok::<_, Error>(self.begin_session(&tx, user_id, wish, fresh).await?.0)
-            })
-            .await?;
-        Ok(Registered { user_id: user_id.clone(), session: Some(session) })
-    }
-
     /// Whether a name could be registered now.
     ///
     /// # Errors
@@ -343,7 +325,7 @@ impl Accounts {
         Ok(user_id)
     }
 
-    fn made_up_user_id(&self) -> Result<OwnedUserId> {
+    pub(super) fn made_up_user_id(&self) -> Result<OwnedUserId> {
         let local = self.random.digits(16);
         UserId::parse(format!("@{local}:{}", self.settings.server_name))
             .map_err(|_| Error::bug("a made-up user id is not valid"))
@@ -392,6 +374,15 @@ impl Accounts {
         serde_json::value::to_raw_value(&params)
             .map(Some)
             .map_err(|error| Error::Bug(format!("terms: {error}")))
+    }
+}
+
+/// The name in the request must be the guest's ("required to specify the `username`").
+fn require_own_name(guest: &UserId, username: Option<&str>) -> Result<()> {
+    match username {
+        None => Err(Error::missing_param("`username` must be the guest's")),
+        Some(name) if name == guest.localpart() || name == guest.as_str() => Ok(()),
+        Some(_) => Err(Error::forbidden("`username` must be the guest's")),
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn request(username: Option<&str>, auth: Option<AuthData>) -> Registe
         inhibit_login: false,
         language: pli_schema::Language::En,
         auth,
+        guest: None,
     }
 }
 

@@ -111,6 +111,7 @@ impl Post {
             inhibit_login: false,
             language,
             auth,
+            guest: None,
         };
         let info = challenge(self.accounts.register(with(None)).await);
         let auth = email_auth(sid, secret, info.session);

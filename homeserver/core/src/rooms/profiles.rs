@@ -36,7 +36,7 @@ impl Rooms {
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) async fn profile(&self, user_id: &UserId) -> Result<Profile> {
+    pub(crate) async fn profile(&self, user_id: &UserId) -> Result<Profile> {
         if !self.is_local(user_id) {
             return Ok(Profile::default());
         }

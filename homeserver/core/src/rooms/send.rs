@@ -199,8 +199,14 @@ impl Rooms {
             }
             _ => {}
         }
+        let guests = new.event_type == "m.room.guest_access" && new.state_key.is_empty();
         let draft = Draft::state(new.sender, new.event_type, new.state_key, new.content)?;
-        self.through_lane(room.number, sending.apply(draft), sending.origin).await
+        let draft = sending.apply(draft);
+        let appended = self.through_lane(room.number, draft, sending.origin).await?;
+        if guests {
+            self.turn_guests_out(&room).await?;
+        }
+        Ok(appended)
     }
 }
 

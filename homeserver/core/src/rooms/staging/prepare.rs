@@ -60,7 +60,7 @@ impl Staging<'_> {
             self.build(new)?
         };
         state.check(&pdu, version)?;
-        self.check_suspension(draft).await?;
+        self.check_standing(draft).await?;
         self.check_policy(draft).await?;
         let target = self.redaction_target(&pdu, &state).await?;
         let relation = if draft.state_key.is_none() { Relation::of(&pdu) } else { None };
