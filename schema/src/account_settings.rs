@@ -113,6 +113,61 @@ pub enum DirectoryScope {
 }
 
 settings! {
+    /// Sign-in in the browser: the OAuth 2.0 API, and other providers of identity.
+    pub struct OauthSettings {
+        /// Clients may sign in with OAuth, and old ones with single sign-on.
+        pub enabled: bool = true;
+        /// How long an access token lives, in seconds. Clients renew it by themselves.
+        pub access_token_lifetime_s: u64 = 300;
+        /// OpenID Connect providers with whom people may sign in.
+        pub providers: Vec<OauthProvider> = Vec::new();
+        /// Providers on private and loopback addresses, and without TLS, are allowed.
+        pub allow_private_addresses: bool = false;
+    }
+}
+
+/// An OpenID Connect provider with whom people may sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthProvider {
+    /// A short name for addresses and scripts, of `a-z 0-9 . _ -`, such as `proconnect`.
+    pub id: String,
+    /// The issuer, as its discovery document says it.
+    pub issuer: String,
+    /// What the provider calls this server.
+    pub client_id: String,
+    /// File whose first line is the secret; without it the client is a public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_file: Option<String>,
+    /// The scopes that are asked for.
+    #[serde(default = "OauthProvider::default_scopes")]
+    pub scopes: Vec<String>,
+    /// What the button says in French.
+    pub label_fr: String,
+    /// What the button says in English.
+    pub label_en: String,
+    /// The provider has verified every address that it tells, also where it does not say so
+    /// (`email_verified` is absent).
+    #[serde(default)]
+    pub email_is_verified: bool,
+}
+
+impl OauthProvider {
+    fn default_scopes() -> Vec<String> {
+        ["openid", "email"].map(str::to_owned).to_vec()
+    }
+
+    /// What the button says.
+    #[must_use]
+    pub fn label(&self, language: Language) -> &str {
+        match language {
+            Language::Fr => &self.label_fr,
+            Language::En => &self.label_en,
+        }
+    }
+}
+
+settings! {
     /// Profiles.
     pub struct ProfileSettings {
         /// People whose name comes from their e-mail address cannot change it, neither in their profile

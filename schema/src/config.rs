@@ -8,7 +8,8 @@ mod sections;
 use serde::{Deserialize, Serialize};
 
 use crate::account_settings::{
-    MailSettings, PasswordSettings, ProfileSettings, RegistrationSettings, SessionSettings,
+    MailSettings, OauthSettings, PasswordSettings, ProfileSettings, RegistrationSettings,
+    SessionSettings,
 };
 
 pub use self::{
@@ -150,6 +151,8 @@ config! {
     profiles: ProfileSettings,
     /// `[mail]`
     mail: MailSettings,
+    /// `[oauth]`
+    oauth: OauthSettings,
     /// `[rooms]`
     rooms: RoomSettings,
     /// `[media]`

@@ -6,6 +6,7 @@ pub mod delayed;
 pub mod encryption;
 pub mod media;
 pub mod meta;
+pub mod oauth;
 pub mod policy;
 pub mod push;
 pub mod rooms;

@@ -230,4 +230,14 @@ tables! {
     DelayedTransaction = 0xd3,
     /// Events that stick.
     StickyEvent = 0xd4,
+    /// Clients that have registered for OAuth.
+    OauthClient = 0xc0,
+    /// Sessions that began by OAuth, by device.
+    OauthSession = 0xc1,
+    /// Devices by the name of an OAuth session in its refresh tokens.
+    OauthSelector = 0xc2,
+    /// Accounts by their name at an OpenID Connect provider.
+    UpstreamLink = 0xc3,
+    /// Clients that have registered for OAuth and have no session yet, by age.
+    OauthUnusedClient = 0xc4,
 }

@@ -31,6 +31,7 @@ verified_tables! {
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
     media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey;
     meta: FormatKey, NumberBlockKey, LastPositionKey, StateNodeKey;
+    oauth: OauthClientKey, OauthSessionKey, OauthSelectorKey, UpstreamLinkKey, OauthUnusedClientKey;
     policy: DomainKey, AddressRuleKey, AuditKey, MailJobKey;
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey;

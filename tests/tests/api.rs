@@ -22,6 +22,10 @@ mod corners;
 mod guests;
 #[path = "api/mutations.rs"]
 mod mutations;
+#[path = "api/oauth.rs"]
+mod oauth;
+#[path = "api/oauth_pages.rs"]
+mod oauth_pages;
 #[path = "api/old_sync.rs"]
 mod old_sync;
 #[path = "api/people.rs"]
@@ -36,9 +40,14 @@ mod room_previews;
 mod secrets;
 #[path = "api/sliding_sync.rs"]
 mod sliding_sync;
+
+#[path = "api/rendezvous.rs"]
+mod rendezvous;
 #[path = "api/sync.rs"]
 mod sync;
 #[path = "api/typing.rs"]
 mod typing;
+#[path = "api/upstream.rs"]
+mod upstream;
 #[path = "api/user_directory.rs"]
 mod user_directory;

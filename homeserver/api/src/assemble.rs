@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Push, Random,
-    Receipts, Reports, Result, Rooms, SigningKey, Store, Sweep, ThreadSubscriptions, Typing,
-    UserDirectory,
-    accounts::{AccountSettings, Accounts},
+    AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Oauth, Push,
+    Random, Receipts, Rendezvous, Reports, Result, Rooms, SigningKey, Store, Sweep,
+    ThreadSubscriptions, Typing, UserDirectory,
+    accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
     mail::Mailer,
@@ -62,6 +62,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let config = &parts.config;
     let rooms = rooms(&parts)?;
     let accounts = accounts(&parts)?;
+    let oauth = oauth(&parts, &accounts)?;
     let encryption =
         Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
     let push = Push::new(
@@ -84,10 +85,12 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         filters: sync.filters().clone(),
         history: pli_core::History::new(rooms.clone()),
         media: media(&parts),
+        oauth,
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
         receipts: sync.receipts().clone(),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
+        rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,
         server: ServerInfo {
             server_name: parts.server_name.clone(),
@@ -141,6 +144,7 @@ fn accounts(parts: &Parts) -> Result<Accounts> {
         passwords: config.passwords.clone(),
         sessions: config.sessions.clone(),
         profiles: config.profiles.clone(),
+        oauth: config.oauth.clone(),
     };
     Accounts::new(parts.store.clone(), parts.clock.clone(), parts.random.clone(), settings)
 }
@@ -152,6 +156,21 @@ fn delayed_events(parts: &Parts, rooms: &Rooms) -> DelayedEvents {
         scheduled_max: usize::try_from(settings.delayed_events_per_user).unwrap_or(usize::MAX),
     };
     DelayedEvents::new(rooms.clone(), parts.random.clone(), limits)
+}
+
+/// The OAuth server; the secrets of its providers are read here, once.
+fn oauth(parts: &Parts, accounts: &Accounts) -> Result<Oauth> {
+    let mut secrets = Vec::new();
+    for provider in &parts.config.oauth.providers {
+        let Some(file) = &provider.client_secret_file else { continue };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            pli_core::Error::invalid_param(format!("oauth.providers: {file}: {error}"))
+        })?;
+        let secret = text.lines().next().unwrap_or_default().trim();
+        secrets.push((provider.id.clone(), Secret::from(secret)));
+    }
+    let base = (parts.store.clone(), parts.clock.clone(), parts.random.clone());
+    Oauth::new(base, accounts.clone(), &secrets)
 }
 
 fn mailer(parts: &Parts) -> Result<Mailer> {

@@ -18,6 +18,7 @@ pub mod health;
 pub mod identity;
 pub mod identity_api;
 pub mod language;
+pub mod oauth_api;
 pub mod pages;
 pub mod rate_limits;
 pub mod request;

@@ -51,7 +51,10 @@ impl Class {
     pub fn of(method: &Method, path_template: &str) -> Self {
         let has = |part: &str| path_template.contains(part);
         let ends = |part: &str| path_template.ends_with(part);
-        if ends("/login") || ends("/refresh") || ends("/login/get_token") {
+        // Codes of devices and passwords are typed on pages too.
+        let typed = ends("/account/sign-in") || ends("/oauth/link") || ends("/fallback/web");
+        let begun = ends("/oauth/register") || ends("/oauth/device") || ends("/rendezvous");
+        if ends("/login") || ends("/refresh") || ends("/login/get_token") || typed || begun {
             return if method == Method::GET { Self::Other } else { Self::Login };
         }
         if ends("/register")
@@ -59,6 +62,7 @@ impl Class {
             || ends("/submit_token")
             || ends("/email/validate")
             || has("/register/")
+            || ends("/_pli/account/password")
         {
             return Self::Register;
         }

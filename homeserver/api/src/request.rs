@@ -148,7 +148,11 @@ fn allow_browsers(response: &mut Response) {
     const HEADERS: [(header::HeaderName, &str); 3] = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "X-Requested-With, Content-Type, Authorization"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            // The last two are for the mailboxes of MSC4108.
+            "X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match",
+        ),
     ];
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, DelayedEvents, Filters, History, Media, Push, Receipts, Reports, Rooms,
-    ThreadSubscriptions, Typing, UserDirectory, accounts::Accounts, encryption::Encryption,
-    sync::Sync,
+    AccountData, DelayedEvents, Filters, History, Media, Oauth, Push, Receipts, Rendezvous,
+    Reports, Rooms, ThreadSubscriptions, Typing, UserDirectory, accounts::Accounts,
+    encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
@@ -66,12 +66,16 @@ app_state! {
     history: History,
     /// Uploaded files.
     media: Media,
+    /// Sign-in in the browser.
+    oauth: Oauth,
     /// Push rules, unread counts, pushers.
     push: Push,
     /// Limits on the rate of requests.
     rate_limits: RateLimits,
     /// Receipts and read markers.
     receipts: Receipts,
+    /// Mailboxes in which devices meet.
+    rendezvous: Rendezvous,
     /// What people have reported.
     reports: Reports,
     /// Rooms: timelines, state, members.

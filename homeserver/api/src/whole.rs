@@ -10,7 +10,8 @@ pub fn routes() -> Routes {
     let routes = crate::client::routes(Routes::new());
     let routes = crate::admin::routes(routes);
     let routes = crate::identity_api::routes(routes);
-    let routes = crate::pages::validate_email::routes(routes);
+    let routes = crate::oauth_api::routes(routes);
+    let routes = crate::pages::routes(routes);
     crate::health::routes(routes)
 }
 

@@ -1,11 +1,14 @@
 //! Accounts: registration, login, devices, sessions, profiles, e-mail addresses.
 
+mod approvals;
+mod browser_auth;
 mod cache;
 pub mod devices;
 pub mod emails;
 mod guests;
 pub mod login;
 mod names;
+pub mod oauth_sessions;
 pub mod openid;
 pub mod password_change;
 pub mod passwords;
@@ -19,31 +22,38 @@ mod seen;
 mod tests;
 pub mod tokens;
 pub mod uia;
+pub mod upstream_links;
 pub mod validation;
 mod wrong_tries;
 
 use std::sync::Arc;
 
 use pli_schema::{
-    account_settings::{PasswordSettings, ProfileSettings, RegistrationSettings, SessionSettings},
+    account_settings::{
+        OauthSettings, PasswordSettings, ProfileSettings, RegistrationSettings, SessionSettings,
+    },
     records::accounts::{AccountKey, AccountRecord},
 };
 use pli_store::{Store, Tx};
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 
 use self::{
-    cache::TokenCache, passwords::Passwords, seen::Seen, uia::UiaSessions, wrong_tries::WrongTries,
+    approvals::Approvals, cache::TokenCache, passwords::Passwords, seen::Seen, uia::UiaSessions,
+    wrong_tries::WrongTries,
 };
 pub use self::{
+    browser_auth::{BrowserProof, StageInBrowser},
     devices::Device,
     emails::AccountEmail,
     login::{LoginIdentifier, LoginRequest},
+    oauth_sessions::{OauthWish, Refreshed},
     password_change::PasswordChange,
     registration::{RegisterRequest, Registered},
     restrictions::Restriction,
     secret::Secret,
     tokens::{DeviceWish, Session, TokenHash},
     uia::Operation,
+    upstream_links::{UpstreamAccount, UpstreamIdentity},
     validation::ValidationRequest,
 };
 use crate::{Clock, Error, Random, Result, audit::Audit, policy::Policy};
@@ -81,6 +91,8 @@ pub struct AccountSettings {
     pub sessions: SessionSettings,
     /// Profiles.
     pub profiles: ProfileSettings,
+    /// Sign-in in the browser.
+    pub oauth: OauthSettings,
 }
 
 impl AccountSettings {
@@ -94,6 +106,7 @@ impl AccountSettings {
             passwords: PasswordSettings::default(),
             sessions: SessionSettings::default(),
             profiles: ProfileSettings::default(),
+            oauth: OauthSettings::default(),
         }
     }
 
@@ -123,6 +136,9 @@ pub struct Accounts {
     mails: Arc<WrongTries>,
     policy: Policy,
     seen: Arc<Seen>,
+    /// Uses of what may be used so and so often.
+    spent: Arc<WrongTries>,
+    approvals: Arc<Approvals>,
 }
 
 impl Accounts {
@@ -145,6 +161,8 @@ impl Accounts {
             uia: Arc::new(UiaSessions::new(clock.clone(), random.clone())),
             wrong_passwords: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
             mails: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            spent: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            approvals: Arc::new(Approvals::new(clock.clone())),
             clock,
             random,
             settings: Arc::new(settings),

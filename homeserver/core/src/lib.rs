@@ -19,11 +19,13 @@ pub mod mail;
 pub mod media;
 pub mod notifier;
 pub mod numbers;
+pub mod oauth;
 pub mod outgoing;
 pub mod policy;
 pub mod push;
 pub mod random;
 pub mod receipts;
+pub mod rendezvous;
 pub mod reports;
 pub mod rooms;
 pub mod sweep;
@@ -43,6 +45,7 @@ pub use history::History;
 pub use media::Media;
 pub use notifier::Notifier;
 pub use numbers::Numbers;
+pub use oauth::Oauth;
 
 /// Records that the core hands out.
 pub mod records {
@@ -54,6 +57,7 @@ pub use pli_store::{Store, StoreError};
 pub use push::Push;
 pub use random::Random;
 pub use receipts::Receipts;
+pub use rendezvous::Rendezvous;
 pub use reports::Reports;
 pub use rooms::Rooms;
 pub use sweep::Sweep;

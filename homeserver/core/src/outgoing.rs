@@ -118,20 +118,84 @@ impl Outgoing {
     ) -> Result<Vec<u8>, OutgoingError> {
         self.check(url)?;
         let request = self.client.post(url.clone()).header("content-type", "application/json");
-        let failed = |error: reqwest::Error| OutgoingError::Failed(error.without_url().to_string());
-        let mut response = request.body(body).send().await.map_err(failed)?;
-        if !response.status().is_success() {
-            return Err(OutgoingError::Status(response.status().as_u16()));
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if bytes.len().saturating_add(chunk.len()) > limit_bytes {
-                return Err(OutgoingError::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        Ok(fetch(request.body(body), limit_bytes).await?.bytes)
     }
+
+    /// Fetches a document, with a bearer token if one is given.
+    ///
+    /// # Errors
+    /// [`OutgoingError`].
+    pub async fn get_document(
+        &self,
+        url: &Url,
+        bearer: Option<&str>,
+        limit_bytes: usize,
+    ) -> Result<Fetched, OutgoingError> {
+        self.check(url)?;
+        let request = self.client.get(url.clone()).header("accept", "application/json, */*;q=0.5");
+        let request = match bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        fetch(request, limit_bytes).await
+    }
+
+    /// Sends a form, with a name and a password if they are given.
+    ///
+    /// # Errors
+    /// [`OutgoingError`].
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        fields: &[(&str, &str)],
+        basic: Option<(&str, &str)>,
+        limit_bytes: usize,
+    ) -> Result<Fetched, OutgoingError> {
+        self.check(url)?;
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self
+            .client
+            .post(url.clone())
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        let request = match basic {
+            Some((name, password)) => request.basic_auth(name, Some(password)),
+            None => request,
+        };
+        fetch(request, limit_bytes).await
+    }
+}
+
+/// A document that was fetched.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Its type, in small letters; empty if none was given.
+    pub content_type: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+async fn fetch(
+    request: reqwest::RequestBuilder,
+    limit_bytes: usize,
+) -> Result<Fetched, OutgoingError> {
+    let failed = |error: reqwest::Error| OutgoingError::Failed(error.without_url().to_string());
+    let mut response = request.send().await.map_err(failed)?;
+    if !response.status().is_success() {
+        return Err(OutgoingError::Status(response.status().as_u16()));
+    }
+    let content_type = response.headers().get("content-type").and_then(|it| it.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if bytes.len().saturating_add(chunk.len()) > limit_bytes {
+            return Err(OutgoingError::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Fetched { content_type, bytes })
 }
 
 /// Whether an address is one of the public internet.

@@ -11,7 +11,13 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 /// Routes whose refusals are pages for people, not JSON.
-const PAGES: [&str; 1] = ["/_pli/"];
+const PAGES: [&str; 5] = [
+    "/_matrix/client/r0/auth/",
+    "/_matrix/client/r0/login/sso/",
+    "/_matrix/client/v3/auth/",
+    "/_matrix/client/v3/login/sso/",
+    "/_pli/",
+];
 /// Routes that read a body: nonsense must be refused by these.
 const READ_A_BODY: [&str; 12] = [
     "/_matrix/client/v3/createRoom",

@@ -20,7 +20,6 @@ use super::{calls::core_functions, sources::top};
 
 /// Operations that have no route yet, by `operationId`. The list only shrinks.
 const WITHOUT_ROUTE: &[&str] = &[
-    "getAuthMetadata",
     "getPresence",
     "getProtocolMetadata",
     "getProtocols",
@@ -29,8 +28,6 @@ const WITHOUT_ROUTE: &[&str] = &[
     "queryLocationByProtocol",
     "queryUserByID",
     "queryUserByProtocol",
-    "redirectToIdP",
-    "redirectToSSO",
     "search",
     "searchUserDirectory",
     "setPresence",

@@ -12,8 +12,9 @@ use pli_core::{
     Error, Rooms,
     accounts::{Accounts, Operation, PasswordChange, Secret},
 };
-use ruma::api::client::account::{
-    ThirdPartyIdRemovalStatus, change_password, deactivate, whoami,
+use ruma::{
+    UserId,
+    api::client::account::{ThirdPartyIdRemovalStatus, change_password, deactivate, whoami},
 };
 use serde_json::{Map, Value};
 
@@ -52,14 +53,26 @@ async fn close(
 ) -> Result<Ruma<deactivate::v3::Response>> {
     let operation = Operation::new("POST /account/deactivate", &request.erase)?;
     accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+    close_account((&accounts, &rooms), user.user_id(), request.erase).await?;
+    Ok(Ruma(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::NoSupport)))
+}
+
+/// Closes the account of a user who has confirmed it.
+///
+/// # Errors
+/// [`Error::NotFound`] for an account that is not open.
+pub(crate) async fn close_account(
+    (accounts, rooms): (&Accounts, &Rooms),
+    user_id: &UserId,
+    erase: bool,
+) -> Result<(), Error> {
     // Rooms first: should the server stop between the two, the person can finish it.
-    match rooms.leave_all(user.user_id()).await {
-        Err(error @ (Error::Store(_) | Error::Bug(_))) => return Err(error.into()),
+    match rooms.leave_all(user_id).await {
+        Err(error @ (Error::Store(_) | Error::Bug(_))) => return Err(error),
         Err(error) => tracing::warn!(%error, "a closed account could not leave a room"),
         Ok(()) => {}
     }
-    accounts.deactivate(user.user_id(), request.erase, user.user_id()).await?;
-    Ok(Ruma(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::NoSupport)))
+    accounts.deactivate(user_id, erase, user_id).await
 }
 
 async fn password_policy(State(accounts): State<Accounts>) -> Json<Map<String, Value>> {

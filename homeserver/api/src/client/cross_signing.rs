@@ -27,9 +27,13 @@ async fn upload(
     let user_id = user.user_id();
     let needed = encryption.cross_signing_needs_authentication(user_id, &upload).await?;
     if needed {
-        accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+        let auth = request.auth.as_ref();
+        accounts.confirm_cross_signing_reset(&user, &operation, auth).await?;
     }
     encryption.upload_cross_signing_keys(user_id, &upload, needed).await?;
+    if needed {
+        accounts.end_cross_signing_approval(user_id);
+    }
     Ok(Ruma(upload_signing_keys::v3::Response::new()))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use pli_core::{
-    Error,
+    Error, Oauth,
     accounts::{Accounts, DeviceWish, LoginIdentifier, LoginRequest, Operation, Secret, Session},
 };
 use ruma::{
@@ -21,22 +21,37 @@ use ruma::{
     },
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{EvenLocked, Json, Result, Routes, Ruma, User};
+use crate::{EvenLocked, Json, PreferredLanguage, Result, Routes, Ruma, User};
 
+/// The flows, written out: ruma does not know the older name of `oauth_aware_preferred` (MSC3824).
 async fn login_types(
     State(accounts): State<Accounts>,
-    Ruma(_): Ruma<get_login_types::v3::Request>,
-) -> Ruma<get_login_types::v3::Response> {
-    let mut token = get_login_types::v3::TokenLoginType::new();
-    token.get_login_token = true;
-    let mut flows = vec![get_login_types::v3::LoginType::Token(token)];
+    State(oauth): State<Oauth>,
+    PreferredLanguage(language): PreferredLanguage,
+) -> axum::Json<Value> {
+    let mut flows = Vec::new();
     if accounts.settings().passwords.enabled {
-        let password = get_login_types::v3::PasswordLoginType::new();
-        flows.insert(0, get_login_types::v3::LoginType::Password(password));
+        flows.push(json!({ "type": "m.login.password" }));
     }
-    Ruma(get_login_types::v3::Response::new(flows))
+    if oauth.is_enabled() {
+        let providers = oauth.upstream().providers(language);
+        let providers: Vec<Value> =
+            providers.iter().map(|it| json!({ "id": it.id, "name": it.label })).collect();
+        let mut flow = json!({
+            "type": "m.login.sso",
+            "oauth_aware_preferred": true,
+            "delegated_oidc_compatibility": true,
+            "org.matrix.msc3824.delegated_oidc_compatibility": true,
+        });
+        if !providers.is_empty() {
+            flow["identity_providers"] = Value::Array(providers);
+        }
+        flows.push(flow);
+    }
+    flows.push(json!({ "type": "m.login.token", "get_login_token": true }));
+    axum::Json(json!({ "flows": flows }))
 }
 
 /// The body of a login. Our own type, because every wrong form must be a clear error, and old clients
@@ -177,7 +192,7 @@ async fn log_out_everywhere(
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .ruma(login_types)
+        .at::<get_login_types::v3::Request, _, _>(login_types)
         .at::<login::v3::Request, _, _>(log_in)
         .ruma(login_token)
         .ruma(refresh)

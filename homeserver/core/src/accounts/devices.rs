@@ -9,7 +9,7 @@ use pli_schema::{
 use pli_store::{Scan, Tx};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
-use super::{Accounts, Authenticated, tokens::end_tokens};
+use super::{Accounts, Authenticated, oauth_sessions::forget_oauth_session, tokens::end_tokens};
 use crate::{Error, Result, encryption, push};
 
 /// Longest name of a device, in characters.
@@ -143,6 +143,7 @@ pub(super) async fn delete_device(
         return Ok(Vec::new());
     }
     let ended = end_tokens(tx, user_id, device_id, |_| true).await?;
+    forget_oauth_session(tx, user_id, device_id).await?;
     encryption::remove_device(tx, user_id, device_id).await?;
     push::remove_pushers_of_device(tx, user_id, device_id).await?;
     tx.delete(&key);

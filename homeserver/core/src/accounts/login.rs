@@ -85,7 +85,7 @@ impl Accounts {
         Ok(session)
     }
 
-    async fn log_in(
+    pub(super) async fn log_in(
         &self,
         tx: &Tx,
         user_id: &UserId,
@@ -103,6 +103,34 @@ impl Accounts {
         }
         tx.wake(Topic::User(user_id.to_owned()));
         self.begin_session(tx, user_id, wish, fresh).await
+    }
+
+    /// The user with this password, if the account may be used: for pages in the browser, which begin no
+    /// session of a device.
+    ///
+    /// # Errors
+    /// As [`Self::login`].
+    pub async fn sign_in(
+        &self,
+        identifier: &LoginIdentifier,
+        password: &Secret,
+    ) -> Result<OwnedUserId> {
+        let user_id = self.user_with_password(identifier, password).await?;
+        self.check_usable(&user_id).await?;
+        Ok(user_id)
+    }
+
+    /// Whether somebody who is known to own an account may use it.
+    ///
+    /// # Errors
+    /// [`Error::UserDeactivated`], [`Error::UserLocked`].
+    pub async fn check_usable(&self, user_id: &UserId) -> Result<()> {
+        match self.account(user_id).await? {
+            None => Err(wrong_login()),
+            Some(account) if account.deactivated => Err(Error::UserDeactivated),
+            Some(account) if account.locked => Err(Error::UserLocked),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Begins a session for a user without asking for anything: for what has authenticated the user in
@@ -243,10 +271,18 @@ impl Accounts {
     /// # Errors
     /// Those of the store.
     pub async fn new_login_token(&self, who: &Authenticated) -> Result<(Secret, u64)> {
+        self.new_login_token_for(&who.user_id).await
+    }
+
+    /// As [`Self::new_login_token`], for a user who has signed in in the browser.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn new_login_token_for(&self, user_id: &UserId) -> Result<(Secret, u64)> {
         let token = Secret::from(self.random.token());
         let key = &LoginTokenKey { hash: TokenHash::of(token.reveal()).0 };
         let record = &LoginTokenRecord {
-            user_id: who.user_id.clone(),
+            user_id: user_id.to_owned(),
             expires_at_ms: self.clock.now_ms().saturating_add(LOGIN_TOKEN_LIFETIME_MS),
         };
         self.store

@@ -75,6 +75,70 @@ impl Accounts {
         Ok(())
     }
 
+    /// Whether a new password follows the rules.
+    ///
+    /// # Errors
+    /// [`Error::WeakPassword`].
+    pub fn check_new_password(&self, password: &Secret) -> Result<()> {
+        self.passwords.check_rules(password)
+    }
+
+    /// Sets a new password for somebody who is signed in in the browser and knows the old one.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a wrong old password, [`Error::WeakPassword`],
+    /// [`Error::LimitExceeded`] after too many wrong tries.
+    pub async fn replace_password(
+        &self,
+        user_id: &UserId,
+        (old, new): (&Secret, &Secret),
+        logout_devices: bool,
+    ) -> Result<()> {
+        self.passwords.check_rules(new)?;
+        if !self.password_is_right(user_id, old).await? {
+            return Err(Error::forbidden("The password is not right"));
+        }
+        let hash = &self.passwords.hash(new).await?;
+        let ended = self
+            .store
+            .write(|tx| async move {
+                self.write_password(&tx, user_id, hash, logout_devices, None).await
+            })
+            .await?;
+        self.forget_tokens(&ended);
+        Ok(())
+    }
+
+    /// Sets a new password with a proof by mail that was given on a page; every session ends. Returns
+    /// whose password it is.
+    ///
+    /// # Errors
+    /// [`Error::WeakPassword`], [`Error::ThreepidAuthFailed`] without a proof,
+    /// [`Error::ThreepidNotFound`] if the address has no account any more.
+    pub async fn reset_password_with_mail(
+        &self,
+        sid: &str,
+        client_secret: &Secret,
+        new: &Secret,
+    ) -> Result<OwnedUserId> {
+        self.passwords.check_rules(new)?;
+        if self.proof(Purpose::ResetPassword, sid, client_secret).await?.is_none() {
+            let text = "The e-mail address is not proven";
+            return Err(Error::ThreepidAuthFailed(text.to_owned()));
+        }
+        let hash = &self.passwords.hash(new).await?;
+        let (user_id, ended) = self
+            .store
+            .write(|tx| async move {
+                let user_id = self.owner_of_proof(&tx, sid).await?;
+                let ended = self.write_password(&tx, &user_id, hash, true, None).await?;
+                Ok::<_, Error>((user_id, ended))
+            })
+            .await?;
+        self.forget_tokens(&ended);
+        Ok(user_id)
+    }
+
     /// Has somebody who is not logged in prove an address; returns the validation session.
     async fn prove_reset(&self, change: &PasswordChange) -> Result<String> {
         let stages = Stages {

@@ -148,7 +148,7 @@ impl Accounts {
             _ => None,
         });
         if let Some(sid) = email {
-            return self.account_for_email(tx, request, sid, password_hash).await;
+            return self.account_for_email(tx, request.language, sid, password_hash).await;
         }
         let mut admin = false;
         for proof in proofs {
@@ -176,39 +176,86 @@ impl Accounts {
         Ok(user_id)
     }
 
-    /// Makes the account of a proven address. Name and display name come from the address, whatever the
-    /// client wished. The rules are asked again: they may have changed since the mail.
+    /// Makes an account with a proof by mail that was given on a page.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where people may not register by themselves, [`Error::WeakPassword`],
+    /// [`Error::ThreepidAuthFailed`] without a proof, [`Error::ThreepidDenied`].
+    pub async fn register_with_mail(
+        &self,
+        sid: &str,
+        client_secret: &Secret,
+        password: &Secret,
+        language: Language,
+    ) -> Result<OwnedUserId> {
+        self.check_registration_open()?;
+        self.passwords.check_rules(password)?;
+        if self.proof(Purpose::Register, sid, client_secret).await?.is_none() {
+            let text = "The e-mail address is not proven";
+            return Err(Error::ThreepidAuthFailed(text.to_owned()));
+        }
+        let hash = &Some(self.passwords.hash(password).await?);
+        self.store
+            .write(|tx| async move { self.account_for_email(&tx, language, sid, hash).await })
+            .await
+    }
+
+    /// Whether people may make accounts by themselves.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if not.
+    pub fn check_registration_open(&self) -> Result<()> {
+        if self.settings.registration.enabled {
+            return Ok(());
+        }
+        Err(Error::forbidden("Registration is closed on this server"))
+    }
+
+    /// Makes the account of an address that a mail has proven.
     async fn account_for_email(
         &self,
         tx: &Tx,
-        request: &RegisterRequest,
+        language: Language,
         sid: &str,
         password_hash: &Option<String>,
     ) -> Result<OwnedUserId> {
         let proof = self.use_proof(tx, Purpose::Register, sid).await?;
-        let address = &proof.address;
+        let validated_at_ms = proof.validated_at_ms.unwrap_or_default();
+        let proven = (&proof.address, validated_at_ms);
+        self.account_for_address(tx, proven, language, password_hash.clone()).await
+    }
+
+    /// Makes the account of a proven address (with the time of the proof). Name and display name come
+    /// from the address, whatever the client wished. The rules are asked again: they may have changed
+    /// since the mail.
+    pub(super) async fn account_for_address(
+        &self,
+        tx: &Tx,
+        (address, validated_at_ms): (&EmailAddress, u64),
+        language: Language,
+        password_hash: Option<String>,
+    ) -> Result<OwnedUserId> {
         let grant = match self.policy.for_address_in(tx, address).await? {
             Answer::Allow(grant) => grant,
             Answer::Refuse(refusal) => {
-                return Err(Error::ThreepidDenied(refusal.text(request.language).to_owned()));
+                return Err(Error::ThreepidDenied(refusal.text(language).to_owned()));
             }
         };
         let Some(user_id) = self.free_user_id(tx, address).await? else {
             return Err(in_use());
         };
         let account = NewAccount {
-            password_hash: password_hash.clone(),
+            password_hash,
             kind: match grant.kind {
                 DomainKind::Guest => AccountKind::Guest,
                 DomainKind::Agent | DomainKind::Blocked => AccountKind::Agent,
             },
             admin: false,
             from_email: true,
-            language: request.language,
+            language,
             display_name: names::display_name_for(address, grant.organization.as_deref()),
         };
         self.create(tx, &user_id, account).await?;
-        let validated_at_ms = proof.validated_at_ms.unwrap_or_default();
         self.own_email(tx, &user_id, address, validated_at_ms).await?;
         Ok(user_id)
     }

@@ -13,7 +13,10 @@ use pli_store::Tx;
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 
-use super::{Accounts, Authenticated, Secret};
+use super::{
+    Accounts, Authenticated, Secret,
+    oauth_sessions::{forget_oauth_session, names_oauth_session},
+};
 use crate::{Error, Result};
 
 /// Longest token that is hashed and looked up, in bytes.
@@ -139,7 +142,8 @@ impl Accounts {
     /// # Errors
     /// [`Error::UnknownToken`] if the refresh token is not valid.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Session> {
-        if refresh_token.len() > TOKEN_MAX {
+        // Tokens of OAuth are renewed where the client is named too.
+        if refresh_token.len() > TOKEN_MAX || names_oauth_session(refresh_token) {
             return Err(Error::UnknownToken { soft_logout: false });
         }
         let hash = TokenHash::of(refresh_token).0;
@@ -173,7 +177,8 @@ impl Accounts {
     /// Tokens to be issued; made outside of the transaction, which may run more than once.
     pub(super) fn fresh_tokens(&self, wish: &DeviceWish) -> FreshTokens {
         let refresh = wish.refresh_token.then(|| Secret::from(self.random.token()));
-        FreshTokens { access: Secret::from(self.random.token()), refresh }
+        let access_lifetime_s = self.settings.sessions.access_token_lifetime_s;
+        FreshTokens { access: Secret::from(self.random.token()), refresh, access_lifetime_s }
     }
 
     /// Begins a session on the device that the client wishes. A known device keeps its name, and its
@@ -193,6 +198,7 @@ impl Accounts {
         };
         let key = DeviceKey { user_id: user_id.to_owned(), device_id: device_id.clone() };
         let ended = end_tokens(tx, user_id, &device_id, |_| true).await?;
+        forget_oauth_session(tx, user_id, &device_id).await?;
         if tx.get(&key).await?.is_none() {
             let device = DeviceRecord {
                 display_name: wish.initial_display_name.clone(),
@@ -207,7 +213,7 @@ impl Accounts {
         Ok((session, ended))
     }
 
-    async fn add_tokens(
+    pub(super) async fn add_tokens(
         &self,
         tx: &Tx,
         user_id: &UserId,
@@ -223,8 +229,7 @@ impl Accounts {
         };
         let lifetime = |seconds: u64| seconds.saturating_mul(1_000);
         let sessions = &self.settings.sessions;
-        let expires_in_ms =
-            fresh.refresh.as_ref().map(|_| lifetime(sessions.access_token_lifetime_s));
+        let expires_in_ms = fresh.refresh.as_ref().map(|_| lifetime(fresh.access_lifetime_s));
         let access = AccessTokenRecord {
             user_id: user_id.clone(),
             device_id: device_id.clone(),
@@ -264,8 +269,9 @@ impl Accounts {
 /// Tokens to be issued.
 #[derive(Clone, Debug)]
 pub(super) struct FreshTokens {
-    access: Secret,
-    refresh: Option<Secret>,
+    pub access: Secret,
+    pub refresh: Option<Secret>,
+    pub access_lifetime_s: u64,
 }
 
 /// Ends the tokens of a device that `which` names; returns the hashes of the access tokens.

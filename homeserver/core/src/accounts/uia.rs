@@ -35,7 +35,7 @@ const FAILURES: u32 = 10;
 /// content of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    endpoint: String,
+    pub(super) endpoint: String,
     content: Option<SecretHash>,
 }
 
@@ -62,10 +62,16 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     Password,
-    Email { sid: String },
-    RegistrationToken { hash: SecretHash },
+    Email {
+        sid: String,
+    },
+    RegistrationToken {
+        hash: SecretHash,
+    },
     Terms,
     Dummy,
+    /// Signed in again in the browser.
+    Sso,
 }
 
 impl Proof {
@@ -76,14 +82,15 @@ impl Proof {
             Self::RegistrationToken { .. } => AuthType::RegistrationToken,
             Self::Terms => AuthType::Terms,
             Self::Dummy => AuthType::Dummy,
+            Self::Sso => AuthType::Sso,
         }
     }
 }
 
 #[derive(Clone, Debug)]
-struct UiaSession {
-    operation: Operation,
-    who: Option<(OwnedUserId, OwnedDeviceId)>,
+pub(super) struct UiaSession {
+    pub operation: Operation,
+    pub who: Option<(OwnedUserId, OwnedDeviceId)>,
     proofs: Vec<Proof>,
     failures: u32,
     expires_at_ms: MilliSeconds,
@@ -103,7 +110,7 @@ impl UiaSessions {
         Self { clock, random, open: Mutex::new(LruCache::new(SESSIONS)) }
     }
 
-    fn begin(&self, stages: &Stages<'_>) -> (String, UiaSession) {
+    pub fn begin(&self, stages: &Stages<'_>) -> (String, UiaSession) {
         let session = UiaSession {
             operation: stages.operation.clone(),
             who: stages.who.map(|who| (who.user_id.clone(), who.device_id.clone())),
@@ -137,7 +144,20 @@ impl UiaSessions {
         (session.operation == *stages.operation).then(|| session.clone())
     }
 
-    fn record(&self, id: &str, result: &Result<Proof, StandardErrorBody>) -> Option<UiaSession> {
+    /// A session by its id alone, for the page on which a stage is passed.
+    pub fn opened(&self, id: &str) -> Option<UiaSession> {
+        let open = self.open.lock();
+        let session = open.peek(id)?;
+        let alive = session.expires_at_ms > self.clock.now_ms() && session.failures < FAILURES;
+        alive.then(|| session.clone())
+    }
+
+    /// Notes what a stage has brought.
+    pub fn record(
+        &self,
+        id: &str,
+        result: &Result<Proof, StandardErrorBody>,
+    ) -> Option<UiaSession> {
         let mut open = self.open.lock();
         let session = open.get_mut(id)?;
         match result {
@@ -168,7 +188,7 @@ pub(super) struct Stages<'a> {
 }
 
 impl Stages<'_> {
-    fn challenge(
+    pub fn challenge(
         &self,
         id: String,
         session: &UiaSession,
@@ -193,7 +213,7 @@ impl Stages<'_> {
     }
 }
 
-fn refusal(kind: ErrorKind, text: &str) -> StandardErrorBody {
+pub(super) fn refusal(kind: ErrorKind, text: &str) -> StandardErrorBody {
     StandardErrorBody::new(kind, text.to_owned())
 }
 
@@ -257,6 +277,10 @@ impl Accounts {
         let mut flows = Vec::new();
         if account.is_some_and(|account| account.password_hash.is_some()) {
             flows.push(vec![AuthType::Password]);
+        }
+        if flows.is_empty() && self.settings.oauth.enabled {
+            // Somebody who came from a provider of identity signs in there again.
+            flows.push(vec![AuthType::Sso]);
         }
         if flows.is_empty() {
             return Err(Error::forbidden(

@@ -21,6 +21,11 @@ const fn delayed_events(config: &Config) -> bool {
     config.rooms.delayed_events_per_user > 0
 }
 
+/// Clients sign in with OAuth, so a QR code can bring a new one in.
+const fn oauth(config: &Config) -> bool {
+    config.oauth.enabled
+}
+
 /// The server knows where calls are held.
 const fn rtc_transports(config: &Config) -> bool {
     !config.calls.livekit_service_urls.is_empty()
@@ -28,10 +33,12 @@ const fn rtc_transports(config: &Config) -> bool {
 
 /// The features, in alphabetical order.
 const FEATURES: &[(&str, Condition)] = &[
+    ("io.element.msc4388", oauth),
     ("org.matrix.e2e_cross_signing", always),
     ("org.matrix.msc2285.stable", always),
     ("org.matrix.msc3440.stable", always),
     ("org.matrix.msc3916.stable", always),
+    ("org.matrix.msc4108", oauth),
     ("org.matrix.msc4140", delayed_events),
     ("org.matrix.msc4143", rtc_transports),
     ("org.matrix.msc4151", always),
