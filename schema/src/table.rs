@@ -118,6 +118,16 @@ tables! {
     RoomActivity = 0x1f,
     /// Annotations by target, sender and key.
     Annotation = 0x20,
+    /// Words of messages by room.
+    SearchWord = 0x21,
+    /// How far messages were looked at for words.
+    SearchWatermark = 0x22,
+    /// Invitations by e-mail, by who invites.
+    ThirdPartyInvite = 0x23,
+    /// Invitations that wait for an address.
+    ThirdPartyInviteByAddress = 0x24,
+    /// Mails that tell of invitations.
+    InviteMail = 0x25,
     /// Accounts.
     Account = 0x30,
     /// Profile fields.

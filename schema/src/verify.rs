@@ -29,12 +29,14 @@ verified_tables! {
     administration: ReportKey, OpenIdTokenKey;
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
+    invitations: ThirdPartyInviteKey, ThirdPartyInviteByAddressKey, InviteMailKey;
     media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey;
     meta: FormatKey, NumberBlockKey, LastPositionKey, StateNodeKey;
     oauth: OauthClientKey, OauthSessionKey, OauthSelectorKey, UpstreamLinkKey, OauthUnusedClientKey;
     policy: DomainKey, AddressRuleKey, AuditKey, MailJobKey;
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey;
+    search: SearchWordKey, SearchWatermarkKey;
     sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey, ThreadSubscriptionKey, ThreadSubscriptionStreamKey;
 }
 

@@ -137,6 +137,12 @@ impl TestServer {
         self.user(&request.await.ok())
     }
 
+    /// Registers a guest in the sense of the specification.
+    pub async fn register_guest(&self) -> TestUser {
+        let path = "/_matrix/client/v3/register?kind=guest";
+        self.user(&self.request(Method::POST, path, None, Some(&json!({}))).await.ok())
+    }
+
     /// Registers the first admin with the one-time code that the server prints at its start.
     pub async fn register_admin(&self, localpart: &str) -> TestUser {
         const PATH: &str = "/_matrix/client/v3/register";

@@ -20,6 +20,8 @@ mod connections;
 mod corners;
 #[path = "api/guests.rs"]
 mod guests;
+#[path = "api/invitations.rs"]
+mod invitations;
 #[path = "api/mutations.rs"]
 mod mutations;
 #[path = "api/oauth.rs"]
@@ -36,6 +38,10 @@ mod profiles;
 mod reports;
 #[path = "api/room_previews.rs"]
 mod room_previews;
+#[path = "api/room_rules.rs"]
+mod room_rules;
+#[path = "api/search.rs"]
+mod search;
 #[path = "api/secrets.rs"]
 mod secrets;
 #[path = "api/sliding_sync.rs"]
@@ -51,3 +57,5 @@ mod typing;
 mod upstream;
 #[path = "api/user_directory.rs"]
 mod user_directory;
+#[path = "api/visibility.rs"]
+mod visibility;

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, DelayedEvents, Filters, History, Media, Notifier, Numbers, Oauth, Push,
-    Random, Receipts, Rendezvous, Reports, Result, Rooms, SigningKey, Store, Sweep,
-    ThreadSubscriptions, Typing, UserDirectory,
+    AccountData, Clock, DelayedEvents, Filters, History, Invitations, Media, Notifier, Numbers,
+    Oauth, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search, SigningKey, Store,
+    Sweep, ThreadSubscriptions, Typing, UserDirectory,
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -17,7 +17,7 @@ use pli_core::{
     sync::{Sync, SyncParts},
 };
 use pli_schema::config::Config;
-use ruma::{OwnedServerName, RoomVersionId};
+use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
 
 use crate::{
     AppState,
@@ -77,13 +77,20 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
     let delayed_events = delayed_events(&parts, &rooms);
     let delaying: BoxFuture<'static, ()> = Box::pin(delayed_events.clone().run(stopping.0.clone()));
+    let invitations = Invitations::new(
+        rooms.clone(),
+        accounts.policy().clone(),
+        parts.random.clone(),
+        parts.base_url.clone(),
+    );
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
         delayed_events,
         encryption,
         filters: sync.filters().clone(),
-        history: pli_core::History::new(rooms.clone()),
+        history: sync.history().clone(),
+        invitations: invitations.clone(),
         media: media(&parts),
         oauth,
         push,
@@ -92,6 +99,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,
+        search: Search::new(sync.history().clone()),
         server: ServerInfo {
             server_name: parts.server_name.clone(),
             base_url: parts.base_url.as_str().into(),
@@ -107,20 +115,32 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
     let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
-    Ok(Assembled { state, background: vec![delaying, follow, following, mails, pushing, sweeping] })
+    let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
+    let mut background = vec![delaying, follow, following, inviting, mails, pushing, sweeping];
+    background.extend(optional_work(config, &state));
+    Ok(Assembled { state, background })
 }
 
-/// Rooms with their settings.
+/// Work that the configuration switches on.
+fn optional_work(config: &Config, state: &AppState) -> Vec<BoxFuture<'static, ()>> {
+    let stop = &state.stopping.0;
+    let mut work: Vec<BoxFuture<'static, ()>> = Vec::new();
+    if config.rooms.search {
+        work.push(Box::pin(state.search.clone().run(stop.clone())));
+    }
+    work
+}
+
+/// The rooms as the configuration wants them.
 fn rooms(parts: &Parts) -> Result<Rooms> {
     let config = &parts.config;
-    let numbers = Numbers::new(parts.store.clone());
     let default_version = RoomVersionId::try_from(config.rooms.default_version.as_str())
         .ok()
         .filter(|version| version.rules().is_some())
         .ok_or_else(|| pli_core::Error::invalid_param("rooms.default_version is not known"))?;
     Ok(Rooms::new(RoomsParts {
         store: parts.store.clone(),
-        numbers,
+        numbers: Numbers::new(parts.store.clone()),
         clock: parts.clock.clone(),
         random: parts.random.clone(),
         signing_key: parts.signing_key.clone(),
@@ -129,10 +149,23 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
             default_version,
             creation_open: config.rooms.creation_open,
             tchap_room_rules: config.rooms.tchap_rules,
+            last_admin_rule: config.rooms.last_admin_rule,
+            policy_rooms: policy_rooms(config)?,
             display_names_locked: config.profiles.display_name_locked,
             ..RoomSettings::default()
         },
     }))
+}
+
+/// The rooms of `rooms.policy_rooms`.
+fn policy_rooms(config: &Config) -> Result<Vec<OwnedRoomOrAliasId>> {
+    let rooms = config.rooms.policy_rooms.iter().map(|room| {
+        OwnedRoomOrAliasId::try_from(room.as_str()).map_err(|_| {
+            let text = format!("rooms.policy_rooms: {room} is no room id and no alias");
+            pli_core::Error::InvalidParam(text)
+        })
+    });
+    rooms.collect()
 }
 
 fn accounts(parts: &Parts) -> Result<Accounts> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, DelayedEvents, Filters, History, Media, Oauth, Push, Receipts, Rendezvous,
-    Reports, Rooms, ThreadSubscriptions, Typing, UserDirectory, accounts::Accounts,
-    encryption::Encryption, sync::Sync,
+    AccountData, DelayedEvents, Filters, History, Invitations, Media, Oauth, Push, Receipts,
+    Rendezvous, Reports, Rooms, Search, ThreadSubscriptions, Typing, UserDirectory,
+    accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
 use ruma::OwnedServerName;
@@ -64,6 +64,8 @@ app_state! {
     filters: Filters,
     /// The past and the state of rooms for readers.
     history: History,
+    /// Invitations by e-mail address.
+    invitations: Invitations,
     /// Uploaded files.
     media: Media,
     /// Sign-in in the browser.
@@ -80,6 +82,8 @@ app_state! {
     reports: Reports,
     /// Rooms: timelines, state, members.
     rooms: Rooms,
+    /// Searches messages.
+    search: Search,
     /// The server's name and configuration.
     server: ServerInfo,
     /// Whether the server is about to stop.

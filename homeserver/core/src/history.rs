@@ -13,10 +13,11 @@ mod render;
 mod state;
 mod threads;
 
+pub(crate) use self::messages::wanted;
 pub use self::{
-    context::Context,
+    context::{Context, Neighbors},
     members::MembersQuery,
-    messages::{Direction, MessagesPage, MessagesQuery},
+    messages::{Direction, MessagesPage, MessagesQuery, RelTypes},
     reader::Reader,
     relations::{RECURSION_DEPTH_MAX, RelationsPage, RelationsQuery},
     render::{RenderOptions, Viewer},

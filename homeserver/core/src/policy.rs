@@ -3,6 +3,8 @@
 pub mod address_rules;
 pub mod addresses;
 pub mod domains;
+pub mod last_admin;
+pub mod lists;
 pub mod rooms;
 
 pub use self::{

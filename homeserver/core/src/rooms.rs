@@ -12,18 +12,21 @@
 mod aliases;
 mod authorize;
 mod cache;
+mod carry_over;
 mod creation;
 mod directory;
 mod draft;
 mod hierarchy;
 mod join_rules;
 mod lanes;
+mod last_admin;
 mod lookup;
 mod members;
 mod membership;
 mod mutual;
 mod own_memberships;
 mod policy_facts;
+mod policy_lists;
 mod profiles;
 mod relations;
 mod room;
@@ -50,7 +53,7 @@ use std::sync::{
 use pli_federation::{keys::SigningKey, room_version};
 use pli_schema::{EventNumber, Position, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
-use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
 use self::{cache::Cache, lanes::Lanes};
 pub use self::{
@@ -68,7 +71,7 @@ pub use self::{
     summary::{Description, RoomSummary},
     upgrade::Upgrade,
 };
-use crate::{Clock, Error, Numbers, Random, Result};
+use crate::{Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};
 
 /// What can be set about rooms.
 #[derive(Clone, Debug)]
@@ -83,6 +86,10 @@ pub struct RoomSettings {
     pub creation_open: bool,
     /// Whether the rules of [`crate::policy::rooms`] apply.
     pub tchap_room_rules: bool,
+    /// Whether [`crate::policy::last_admin`] finds a successor for the last admin of a room.
+    pub last_admin_rule: bool,
+    /// The rooms whose policy lists the server follows.
+    pub policy_rooms: Vec<OwnedRoomOrAliasId>,
     /// In rooms too, people whose name comes from their e-mail address have that name only.
     pub display_names_locked: bool,
 }
@@ -95,6 +102,8 @@ impl Default for RoomSettings {
             lane_waiting_max: 1_024,
             creation_open: true,
             tchap_room_rules: false,
+            last_admin_rule: false,
+            policy_rooms: Vec::new(),
             display_names_locked: false,
         }
     }
@@ -147,6 +156,7 @@ struct Caches {
     state_keys: Cache<(u64, String), StateKeyNumber>,
     /// By the root of the state and the count of redactions.
     descriptions: Cache<(StateRoot, u64), Arc<Description>>,
+    policy_lists: Cache<(StateRoot, u64), Arc<PolicyList>>,
     redactions: Arc<AtomicU64>,
     /// Starts of stays by the member event that is the newest of the stay.
     stays: Cache<EventNumber, Position>,
@@ -166,6 +176,8 @@ const ROOMS_CACHED: usize = 50_000;
 const STATE_KEYS_CACHED: usize = 200_000;
 /// Descriptions of rooms kept in memory (about 500 bytes each).
 const DESCRIPTIONS_CACHED: usize = 20_000;
+/// Policy lists kept in memory.
+const POLICY_LISTS_CACHED: usize = 20;
 /// Starts of stays kept in memory (about 50 bytes each).
 const STAYS_CACHED: usize = 100_000;
 
@@ -180,6 +192,7 @@ impl Rooms {
             state_types: Cache::new(STATE_KEYS_CACHED),
             state_keys: Cache::new(STATE_KEYS_CACHED),
             descriptions: Cache::new(DESCRIPTIONS_CACHED),
+            policy_lists: Cache::new(POLICY_LISTS_CACHED),
             redactions: Arc::default(),
             stays: Cache::new(STAYS_CACHED),
         };
@@ -231,6 +244,12 @@ impl Rooms {
     #[must_use]
     pub fn server_name(&self) -> &ServerName {
         &self.parts.server_name
+    }
+
+    /// The key with which this server signs events, and what else it vouches for.
+    #[must_use]
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.parts.signing_key
     }
 
     /// The settings.

@@ -168,6 +168,14 @@ settings! {
         pub delayed_events_per_user: u32 = 100;
         /// Longest time for which an event can be scheduled, in milliseconds.
         pub delayed_event_max_ms: u64 = 86_400_000;
+        /// When the last admin of a room leaves, the member with most power who has been there longest
+        /// becomes one.
+        pub last_admin_rule: bool = false;
+        /// Rooms (ids or aliases) whose policy lists (`m.policy.rule.…`) keep users, rooms and servers
+        /// out: whoever they ban neither comes into rooms nor invites nor registers.
+        pub policy_rooms: Vec<String> = Vec::new();
+        /// Messages of rooms without encryption can be searched on the server.
+        pub search: bool = true;
     }
 
     /// Uploaded files.

@@ -21,7 +21,7 @@ async fn context(
     user: UserOrGuest,
     Ruma(request): Ruma<get_context::v3::Request>,
 ) -> Result<Ruma<get_context::v3::Response>> {
-    let reader = history.open(&request.room_id, user.user_id()).await?;
+    let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let limit = limit(request.limit).min(CONTEXT_MAX);
     let context = history
         .context(&reader, viewer(&user), &request.event_id, limit, request.filter)
@@ -41,7 +41,7 @@ async fn event(
     user: UserOrGuest,
     Ruma(request): Ruma<get_room_event::v3::Request>,
 ) -> Result<Ruma<get_room_event::v3::Response>> {
-    let reader = history.open(&request.room_id, user.user_id()).await.map_err(hidden)?;
+    let reader = history.open_timeline(&request.room_id, user.user_id()).await.map_err(hidden)?;
     let event = history.event(&reader, &request.event_id).await?;
     let full = RenderOptions::FULL;
     let event = history.render(&event, viewer(&user), Some(&reader), full).await?;

@@ -4,8 +4,9 @@
 
 use axum::extract::State;
 use pli_core::{
-    Rooms,
-    rooms::{CreateRoom, InitialState, Preset},
+    Invitations, Rooms,
+    invitations::ByAddress,
+    rooms::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
 };
 use ruma::{
     api::client::room::{
@@ -23,17 +24,30 @@ use crate::{Result, Routes, Ruma, User};
 /// Creates a room with everything that the request implies.
 async fn create_room(
     State(rooms): State<Rooms>,
+    State(invitations): State<Invitations>,
     user: User,
-    Ruma(request): Ruma<Request>,
+    Ruma(mut request): Ruma<Request>,
 ) -> Result<Ruma<Response>> {
+    let by_address = std::mem::take(&mut request.invite_3pid);
+    if request.invite.len().saturating_add(by_address.len()) > CREATE_INVITES_MAX {
+        return Err(pli_core::Error::invalid_param("Too many people are invited at once").into());
+    }
+    let sender = user.user_id().to_owned();
+    // What cannot be invited is refused before there is a room.
+    for invite in &by_address {
+        invitations.check(&sender, invite.medium.as_str(), &invite.address).await?;
+    }
     let wanted = wanted(user, request)?;
-    Ok(Ruma(Response::new(rooms.create(wanted).await?)))
+    let room_id = rooms.create(wanted).await?;
+    for invite in &by_address {
+        let (medium, address) = (invite.medium.as_str(), &*invite.address);
+        let (sender, room_id) = (&*sender, &*room_id);
+        invitations.invite(ByAddress { sender, room_id, medium, address }).await?;
+    }
+    Ok(Ruma(Response::new(room_id)))
 }
 
 fn wanted(user: User, request: Request) -> Result<CreateRoom> {
-    if !request.invite_3pid.is_empty() {
-        return Err(super::membership::no_third_party_invites().into());
-    }
     let mut wanted = CreateRoom::by(user.into_user_id());
     wanted.version = request.room_version;
     wanted.preset = request.preset.map(preset).transpose()?;

@@ -11,22 +11,27 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-membership>
 
-use axum::extract::State;
-use pli_core::{Rooms, rooms::Change};
-use ruma::api::client::{
+use axum::extract::{Path, State};
+use pli_core::{Error, Invitations, Rooms, invitations::ByAddress, rooms::Change};
+use ruma::{OwnedUserId, RoomId, api::client::{
     knock::knock_room,
     membership::{
-        ban_user, forget_room, invite_user, invite_user::v3::InvitationRecipient, join_room_by_id,
+        ban_user, forget_room, invite_user, join_room_by_id,
         join_room_by_id_or_alias, joined_rooms, kick_user, leave_room, unban_user,
     },
-};
+}};
+use serde::Deserialize;
 
-use crate::{Result, Routes, Ruma, User, UserOrGuest};
+use crate::{Json, Result, Routes, Ruma, User, UserOrGuest};
 
-/// The answer to invitations by e-mail address or telephone number.
-pub(super) fn no_third_party_invites() -> pli_core::Error {
-    let text = "This server does not take invitations by e-mail address yet; invite a Matrix ID";
-    pli_core::Error::ThreepidDenied(text.to_owned())
+/// Whom to invite: a user, or the owner of an address. (The type of ruma wants an identity server, which
+/// this server does not need.)
+#[derive(Deserialize)]
+struct Invitee {
+    user_id: Option<OwnedUserId>,
+    reason: Option<String>,
+    medium: Option<String>,
+    address: Option<String>,
 }
 
 async fn join_by_id_or_alias(
@@ -50,19 +55,24 @@ async fn join_by_id(
 
 async fn invite(
     State(rooms): State<Rooms>,
+    State(invitations): State<Invitations>,
     user: User,
-    Ruma(request): Ruma<invite_user::v3::Request>,
+    Path(room_id): Path<String>,
+    Json(invitee): Json<Invitee>,
 ) -> Result<Ruma<invite_user::v3::Response>> {
-    let InvitationRecipient::UserId(invitee) = request.recipient else {
-        return Err(no_third_party_invites().into());
-    };
-    let change = Change {
-        sender: user.user_id(),
-        room_id: &request.room_id,
-        target: &invitee.user_id,
-        reason: invitee.reason.as_deref(),
-    };
-    rooms.invite(change).await?;
+    let malformed = || Error::invalid_param("The room id is malformed");
+    let room_id = RoomId::parse(&room_id).map_err(|_| malformed())?;
+    let (sender, room_id) = (user.user_id(), &*room_id);
+    match (&invitee.user_id, &invitee.medium, &invitee.address) {
+        (Some(target), _, _) => {
+            let reason = invitee.reason.as_deref();
+            rooms.invite(Change { sender, room_id, target, reason }).await?;
+        }
+        (None, Some(medium), Some(address)) => {
+            invitations.invite(ByAddress { sender, room_id, medium, address }).await?;
+        }
+        _ => return Err(Error::bad_json("`user_id` is missing, or `medium` and `address`").into()),
+    }
     Ok(Ruma(invite_user::v3::Response::new()))
 }
 
@@ -132,7 +142,7 @@ pub fn routes(routes: Routes) -> Routes {
     routes
         .ruma(join_by_id_or_alias)
         .ruma(join_by_id)
-        .ruma(invite)
+        .at::<invite_user::v3::Request, _, _>(invite)
         .ruma(leave)
         .ruma(forget)
         .ruma(kick)

@@ -3,10 +3,11 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
-use axum::extract::State;
+use axum::extract::{Query, State};
+use http::Uri;
 use pli_core::{
-    History,
-    history::{Direction, MessagesQuery, Viewer},
+    Error, History,
+    history::{Direction, MessagesQuery, RelTypes, Viewer},
     token::Boundary,
 };
 use ruma::{
@@ -48,9 +49,37 @@ pub(super) fn viewer(user: &UserOrGuest) -> Viewer<'_> {
     Viewer { user_id: user.user_id(), device_id: Some(user.device_id()) }
 }
 
+/// What the filter says of relations, under the names of MSC3874 and those that it is to have.
+#[derive(Default, serde::Deserialize)]
+struct RelTypesFilter {
+    rel_types: Option<Vec<String>>,
+    #[serde(default)]
+    not_rel_types: Vec<String>,
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    unstable_rel_types: Option<Vec<String>>,
+    #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
+    unstable_not_rel_types: Vec<String>,
+}
+
+/// Reads the part of the filter that ruma's type leaves out.
+fn rel_types(uri: &Uri) -> Result<RelTypes> {
+    let fields = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let fields = fields.map_err(|error| Error::InvalidParam(error.body_text()))?.0;
+    let filter = fields.into_iter().find(|(name, _)| name == "filter").map(|(_, filter)| filter);
+    let Some(filter) = filter.filter(|filter| !filter.is_empty()) else {
+        return Ok(RelTypes::default());
+    };
+    let filter: RelTypesFilter =
+        serde_json::from_str(&filter).map_err(|error| Error::InvalidParam(error.to_string()))?;
+    let mut unwanted = filter.not_rel_types;
+    unwanted.extend(filter.unstable_not_rel_types);
+    Ok(RelTypes { wanted: filter.rel_types.or(filter.unstable_rel_types), unwanted })
+}
+
 async fn messages(
     State(history): State<History>,
     user: UserOrGuest,
+    uri: Uri,
     Ruma(request): Ruma<v3::Request>,
 ) -> Result<Ruma<v3::Response>> {
     let query = MessagesQuery {
@@ -60,8 +89,9 @@ async fn messages(
         limit: limit(request.limit),
         filter: request.filter,
     };
-    let reader = history.open(&request.room_id, user.user_id()).await?;
-    let page = history.messages(&reader, viewer(&user), &query).await?;
+    let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
+    let rel_types = rel_types(&uri)?;
+    let page = history.messages_related(&reader, viewer(&user), &query, &rel_types).await?;
     let mut response = v3::Response::new();
     response.start = page.start.to_string();
     response.end = page.end.map(|end| end.to_string());
@@ -75,7 +105,7 @@ async fn timestamp_to_event(
     user: UserOrGuest,
     Ruma(request): Ruma<v1::Request>,
 ) -> Result<Ruma<v1::Response>> {
-    let reader = history.open(&request.room_id, user.user_id()).await?;
+    let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let at_ms = u64::from(request.ts.0);
     let event = history.event_by_time(&reader, at_ms, direction(request.dir)).await?;
     let sent = event.pdu()?.origin_server_ts;

@@ -92,6 +92,7 @@ endpoints! {
     reporting,
     rtc,
     rendezvous,
+    search,
     session,
     sso,
     state_read,

@@ -7,18 +7,20 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use pli_core::accounts::{
-    Accounts, DeviceWish, Operation, RegisterRequest, Registered, Secret,
+use pli_core::{
+    Rooms,
+    accounts::{Accounts, DeviceWish, Operation, RegisterRequest, Registered, Secret},
 };
-use ruma::api::client::account::{
+use ruma::{UserId, api::client::account::{
     check_registration_token_validity, get_username_availability,
     register::{self, RegistrationKind},
-};
+}};
 
 use crate::{PreferredLanguage, Result, Routes, Ruma};
 
 async fn register(
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     PreferredLanguage(language): PreferredLanguage,
     Ruma(request): Ruma<register::v3::Request>,
 ) -> Result<Ruma<register::v3::Response>> {
@@ -39,6 +41,7 @@ async fn register(
                 Some(token) => Some(accounts.guest_of_token(token).await?),
                 None => None,
             };
+            refuse_listed(&rooms, request.username.as_deref()).await?;
             let request = RegisterRequest {
                 operation,
                 username: request.username,
@@ -54,6 +57,18 @@ async fn register(
         _ => return Err(pli_core::Error::invalid_param("This kind of account is not known").into()),
     };
     Ok(Ruma(response(registered)))
+}
+
+/// Names that a policy list bans are not given.
+async fn refuse_listed(rooms: &Rooms, username: Option<&str>) -> Result<()> {
+    let user_id = username.and_then(|name| {
+        UserId::parse_with_server_name(name.to_lowercase(), rooms.server_name()).ok()
+    });
+    match user_id {
+        Some(user_id) => Ok(rooms.refuse_listed_user(&user_id).await?),
+        // What is no name is refused where names are looked at.
+        None => Ok(()),
+    }
 }
 
 /// What of the request the authentication session is for.

@@ -50,7 +50,7 @@ async fn related(
     (room_id, event_id): (&RoomId, &EventId),
     query: &RelationsQuery,
 ) -> Result<Answer> {
-    let reader = history.open(room_id, user.user_id()).await?;
+    let reader = history.open_timeline(room_id, user.user_id()).await?;
     let page = history.relations(&reader, viewer(user), event_id, query).await?;
     Ok(Answer {
         chunk: page.chunk,

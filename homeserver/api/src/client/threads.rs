@@ -17,7 +17,7 @@ async fn get_threads(
     user: UserOrGuest,
     Ruma(request): Ruma<v1::Request>,
 ) -> Result<Ruma<v1::Response>> {
-    let reader = history.open(&request.room_id, user.user_id()).await?;
+    let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let query = ThreadsQuery {
         from: boundary(request.from.as_ref())?,
         participated: request.include == v1::IncludeThreads::Participated,

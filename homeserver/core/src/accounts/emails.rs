@@ -97,6 +97,8 @@ impl Accounts {
         tx.put(&key, &owner)?;
         tx.put(&AccountEmailKey { user_id: user_id.to_owned(), address }, &())?;
         tx.wake(Topic::User(user_id.to_owned()));
+        // Invitations may wait for the address.
+        tx.wake(Topic::Jobs);
         Ok(())
     }
 

@@ -26,6 +26,19 @@ pub struct Context {
     pub end: Boundary,
 }
 
+/// The events around one.
+#[derive(Debug)]
+pub struct Neighbors {
+    /// Those before it, newest first.
+    pub before: Vec<Arc<StoredEvent>>,
+    /// Those after it, oldest first.
+    pub after: Vec<Arc<StoredEvent>>,
+    /// Where `before` can be continued.
+    pub start: Boundary,
+    /// Where `after` can be continued.
+    pub end: Boundary,
+}
+
 impl History {
     /// An event that the reader may see.
     ///
@@ -52,24 +65,12 @@ impl History {
         filter: RoomEventFilter,
     ) -> Result<Context> {
         let event = self.event(reader, event_id).await?;
-        let pointer = self.rooms().pointer(event_id).await?;
-        let pointer = pointer.ok_or_else(|| Error::bug("an event has no place"))?;
-        let here = Boundary { position: pointer.position, index: pointer.record.index };
-        let there = Boundary::after(pointer.position, pointer.record.index);
         let lazy = !filter.lazy_load_options.is_disabled();
-        let page = |direction, limit| MessagesQuery {
-            from: None,
-            to: None,
-            direction,
-            limit,
-            filter: filter.clone(),
-        };
         let half = limit / 2;
-        let before = self.walk(reader, here, &page(Direction::Backward, half)).await?;
-        let rest = limit.saturating_sub(half);
-        let after = self.walk(reader, there, &page(Direction::Forward, rest)).await?;
-        let last = after.events.last().unwrap_or(&event);
-        let all = before.events.iter().chain([&event]).chain(&after.events);
+        let limits = (half, limit.saturating_sub(half));
+        let around = self.neighbors(reader, &event, limits, &filter).await?;
+        let last = around.after.last().unwrap_or(&event);
+        let all = around.before.iter().chain([&event]).chain(&around.after);
         let state = self.state_around(last, lazy.then(|| all.cloned().collect()), viewer).await?;
         let full = RenderOptions::FULL;
         let mut context = Context {
@@ -77,18 +78,49 @@ impl History {
             before: Vec::new(),
             after: Vec::new(),
             state,
-            start: before.next.unwrap_or(Boundary::START),
-            end: after
-                .next
-                .unwrap_or_else(|| Boundary::after_commit(self.rooms().store().position())),
+            start: around.start,
+            end: around.end,
         };
-        for event in &before.events {
+        for event in &around.before {
             context.before.push(self.render(event, viewer, Some(reader), full).await?);
         }
-        for event in &after.events {
+        for event in &around.after {
             context.after.push(self.render(event, viewer, Some(reader), full).await?);
         }
         Ok(context)
+    }
+
+    /// The events around one that the reader may see: at most so many before and after it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn neighbors(
+        &self,
+        reader: &Reader,
+        event: &StoredEvent,
+        (before, after): (usize, usize),
+        filter: &RoomEventFilter,
+    ) -> Result<Neighbors> {
+        let pointer = self.rooms().pointer(&event.record.event_id).await?;
+        let pointer = pointer.ok_or_else(|| Error::bug("an event has no place"))?;
+        let here = Boundary { position: pointer.position, index: pointer.record.index };
+        let there = Boundary::after(pointer.position, pointer.record.index);
+        let page = |direction, limit| MessagesQuery {
+            from: None,
+            to: None,
+            direction,
+            limit,
+            filter: filter.clone(),
+        };
+        let before = self.walk(reader, here, &page(Direction::Backward, before)).await?;
+        let after = self.walk(reader, there, &page(Direction::Forward, after)).await?;
+        let newest = || Boundary::after_commit(self.rooms().store().position());
+        Ok(Neighbors {
+            before: before.events,
+            after: after.events,
+            start: before.next.unwrap_or(Boundary::START),
+            end: after.next.unwrap_or_else(newest),
+        })
     }
 
     /// The state at an event; of the members only the senders of `lazy` if that is given.

@@ -11,7 +11,7 @@ use super::{History, Reader, RenderOptions, Viewer};
 use crate::{
     Error, Result,
     filters::{allows_event, allows_room_events},
-    rooms::StoredEvent,
+    rooms::{Rooms, StoredEvent},
     token::Boundary,
 };
 
@@ -46,6 +46,26 @@ pub struct MessagesQuery {
     pub filter: RoomEventFilter,
 }
 
+/// By which relations events are filtered (MSC3874, which the type of a filter does not know).
+#[derive(Clone, Debug, Default)]
+pub struct RelTypes {
+    /// Only events with one of these relations.
+    pub wanted: Option<Vec<String>>,
+    /// No events with one of these.
+    pub unwanted: Vec<String>,
+}
+
+impl RelTypes {
+    fn allow(&self, event: &StoredEvent) -> Result<bool> {
+        if self.wanted.is_none() && self.unwanted.is_empty() {
+            return Ok(true);
+        }
+        let of_event = Rooms::relation_type(event)?;
+        let is_in = |list: &Vec<String>| of_event.as_ref().is_some_and(|of| list.contains(of));
+        Ok(self.wanted.as_ref().is_none_or(is_in) && !is_in(&self.unwanted))
+    }
+}
+
 /// A page.
 #[derive(Debug)]
 pub struct MessagesPage {
@@ -77,12 +97,26 @@ impl History {
         viewer: Viewer<'_>,
         query: &MessagesQuery,
     ) -> Result<MessagesPage> {
+        self.messages_related(reader, viewer, query, &RelTypes::default()).await
+    }
+
+    /// As [`Self::messages`], only of events with certain relations.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn messages_related(
+        &self,
+        reader: &Reader,
+        viewer: Viewer<'_>,
+        query: &MessagesQuery,
+        rel_types: &RelTypes,
+    ) -> Result<MessagesPage> {
         let newest = Boundary::after_commit(self.rooms().store().position());
         let start = query.from.unwrap_or(match query.direction {
             Direction::Forward => Boundary::START,
             Direction::Backward => newest,
         });
-        let walk = self.walk(reader, start, query).await?;
+        let walk = self.walk_related(reader, start, query, rel_types).await?;
         let mut chunk = Vec::with_capacity(walk.events.len());
         for event in &walk.events {
             chunk.push(self.render(event, viewer, Some(reader), RenderOptions::FULL).await?);
@@ -100,6 +134,16 @@ impl History {
         start: Boundary,
         query: &MessagesQuery,
     ) -> Result<Walk> {
+        self.walk_related(reader, start, query, &RelTypes::default()).await
+    }
+
+    async fn walk_related(
+        &self,
+        reader: &Reader,
+        start: Boundary,
+        query: &MessagesQuery,
+        rel_types: &RelTypes,
+    ) -> Result<Walk> {
         let room = reader.room().number;
         let limit = query.limit.min(PAGE_MAX);
         let mut events = Vec::new();
@@ -115,7 +159,8 @@ impl History {
                 looked_at += 1;
                 at = passed(&row.key, query.direction);
                 let event = self.rooms().existing_event(row.record.event).await?;
-                if wanted(&query.filter, &event)? && reader.may_see(&event).await? {
+                let passes = wanted(&query.filter, &event)? && rel_types.allow(&event)?;
+                if passes && reader.may_see(&event).await? {
                     events.push(event);
                     if events.len() == limit {
                         return Ok(Walk { events, next: Some(at) });
@@ -187,7 +232,7 @@ fn passed(key: &TimelineKey, direction: Direction) -> Boundary {
 }
 
 /// Whether a filter lets an event through.
-pub(super) fn wanted(filter: &RoomEventFilter, event: &StoredEvent) -> Result<bool> {
+pub(crate) fn wanted(filter: &RoomEventFilter, event: &StoredEvent) -> Result<bool> {
     let pdu = event.pdu()?;
     let has_url = || {
         serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(pdu.content.get())

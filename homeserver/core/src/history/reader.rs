@@ -82,12 +82,33 @@ impl History {
     /// [`Error::Forbidden`] if the room is not known, or the user has never been in it (or has forgotten
     /// it) and it is not world-readable now.
     pub async fn open(&self, room_id: &RoomId, user_id: &UserId) -> Result<Reader> {
+        match self.opened(room_id, user_id).await? {
+            (reader, true) => Ok(reader),
+            _ => Err(Error::forbidden("You are not in this room")),
+        }
+    }
+
+    /// Opens a room for a reader of its timeline: as [`Self::open`], and for those who are invited where
+    /// that lets them see what happens.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_timeline(&self, room_id: &RoomId, user_id: &UserId) -> Result<Reader> {
+        match self.opened(room_id, user_id).await? {
+            (reader, true) => Ok(reader),
+            (reader, false) if reader.sees_as_invited().await? => Ok(reader),
+            _ => Err(Error::forbidden("You are not in this room")),
+        }
+    }
+
+    /// A reader, and whether they have been in the room or everyone may read it.
+    async fn opened(&self, room_id: &RoomId, user_id: &UserId) -> Result<(Reader, bool)> {
         let room = self.rooms.room_or_forbidden(room_id).await?;
         let key = UserRoomKey { user_id: user_id.to_owned(), room: room.number };
         let forgotten = self.rooms.store().get(&key).await?.is_some_and(|record| record.forgotten);
         let reader = self.reader(room, user_id).await?;
         let allowed = (!reader.stays.is_empty() && !forgotten) || reader.world_readable().await?;
-        if allowed { Ok(reader) } else { Err(Error::forbidden("You are not in this room")) }
+        Ok((reader, allowed))
     }
 }
 
@@ -156,6 +177,12 @@ impl Reader {
         self.member.as_ref().map(|member| member.membership)
     }
 
+    /// Whether the reader has ever been joined.
+    #[must_use]
+    pub fn was_joined(&self) -> bool {
+        !self.stays.is_empty()
+    }
+
     /// Whether the reader is joined now.
     #[must_use]
     pub fn is_joined(&self) -> bool {
@@ -218,11 +245,20 @@ impl Reader {
     }
 
     async fn world_readable(&self) -> Result<bool> {
+        Ok(self.visibility_now().await? == Visibility::WorldReadable)
+    }
+
+    async fn sees_as_invited(&self) -> Result<bool> {
+        Ok(self.membership() == Some(Membership::Invite)
+            && self.visibility_now().await? == Visibility::Invited)
+    }
+
+    async fn visibility_now(&self) -> Result<Visibility> {
         let event = self
             .rooms
             .current_state_event(self.room.number, "m.room.history_visibility", "")
             .await?;
-        Ok(visibility(event.as_deref())? == Visibility::WorldReadable)
+        visibility(event.as_deref())
     }
 
     /// Whether the reader may see an event of the room.

@@ -198,10 +198,11 @@ impl History {
         let edits = of_type(rows, "m.replace").filter(|edit| {
             edit.sender == original.sender && edit.event_type == original.event_type.to_string()
         });
-        let mut newest: Option<(ruma::MilliSecondsSinceUnixEpoch, _)> = None;
+        // Of those of one time the one with the greatest id counts.
+        let mut newest: Option<((ruma::MilliSecondsSinceUnixEpoch, ruma::OwnedEventId), _)> = None;
         for edit in edits {
             let edit = self.rooms().existing_event(edit.event).await?;
-            let at = edit.pdu()?.origin_server_ts;
+            let at = (edit.pdu()?.origin_server_ts, edit.record.event_id.clone());
             let valid = edit.record.redacted_because.is_none() && !edit.record.soft_failed;
             if valid && newest.as_ref().is_none_or(|(newest, _)| at > *newest) {
                 newest = Some((at, edit));

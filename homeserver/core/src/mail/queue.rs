@@ -9,6 +9,7 @@ use pli_schema::{
     account_settings::MailSettings,
     records::{
         accounts::{Letter, ValidationKey, ValidationRecord},
+        invitations::InviteMailKey,
         policy::{MailJobKey, MailJobRecord},
     },
 };
@@ -32,7 +33,7 @@ use crate::{
 /// Mails under way at once.
 const AT_ONCE: usize = 8;
 /// Mails looked at in one round.
-const ROUND: usize = 256;
+pub(super) const ROUND: usize = 256;
 /// How often the queue is looked at when nothing wakes the task.
 const IDLE: Duration = Duration::from_secs(30);
 /// The first pause after a failure; it doubles with each one.
@@ -40,18 +41,18 @@ const FIRST_PAUSE_MS: u64 = 5_000;
 /// The longest pause.
 const LONGEST_PAUSE_MS: u64 = 30 * 60_000;
 /// Failures after which a mail is given up: more than a day.
-const FAILURES: u32 = 60;
+pub(super) const FAILURES: u32 = 60;
 
 /// Sends the mails. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Mailer {
-    store: Store,
-    clock: Clock,
-    random: Random,
-    transport: Transport,
-    from: Mailbox,
-    server_name: OwnedServerName,
-    base_url: String,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) transport: Transport,
+    pub(super) from: Mailbox,
+    pub(super) server_name: OwnedServerName,
+    pub(super) base_url: String,
 }
 
 impl Mailer {
@@ -88,8 +89,10 @@ impl Mailer {
         // Subscribe first, then sample, then wait.
         let mut commits = self.store.subscribe();
         loop {
-            if let Err(error) = self.send_due().await {
-                tracing::error!(%error, "the mail queue could not be read");
+            for result in [self.send_due().await, self.send_invitations().await] {
+                if let Err(error) = result {
+                    tracing::error!(%error, "the mail queue could not be read");
+                }
             }
             let pause = self.pause().await;
             let job_comes = async {
@@ -115,8 +118,14 @@ impl Mailer {
         let Ok(rows) = self.store.scan(&Scan::<MailJobKey>::prefix(()).limit(ROUND)).await else {
             return IDLE;
         };
+        let invitations = Scan::<InviteMailKey>::prefix(()).limit(ROUND);
+        let Ok(invitations) = self.store.scan(&invitations).await else {
+            return IDLE;
+        };
         let now_ms = self.clock.now_ms();
-        let next = rows.iter().map(|row| row.record.next_try_ms.saturating_sub(now_ms)).min();
+        let due = rows.iter().map(|row| row.record.next_try_ms);
+        let due = due.chain(invitations.iter().map(|row| row.record.next_try_ms));
+        let next = due.map(|at_ms| at_ms.saturating_sub(now_ms)).min();
         next.map_or(IDLE, |ms| Duration::from_millis(ms.max(100)).min(IDLE))
     }
 
@@ -218,8 +227,7 @@ impl Mailer {
     }
 
     async fn later(&self, row: &Row<MailJobKey>, failures: u32) -> Result<()> {
-        let doubled = FIRST_PAUSE_MS.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        let next_try_ms = self.clock.now_ms().saturating_add(doubled.min(LONGEST_PAUSE_MS));
+        let next_try_ms = self.clock.now_ms().saturating_add(pause_after(failures));
         let record = &MailJobRecord { failures, next_try_ms, ..row.record.clone() };
         self.store
             .write(|tx| async move {
@@ -228,6 +236,12 @@ impl Mailer {
             })
             .await
     }
+}
+
+/// How long a mail waits after so many failures, in milliseconds.
+pub(super) fn pause_after(failures: u32) -> u64 {
+    let doubled = FIRST_PAUSE_MS.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE_MS)
 }
 
 /// A domain for the sender's address: the server's host, or a reserved name where that is an IP address

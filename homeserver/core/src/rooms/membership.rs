@@ -64,7 +64,12 @@ impl Rooms {
             content.insert(key, Value::from(authorizer.as_str()));
         }
         let expects = Expects::Not(Membership::Join);
-        self.set_membership_as(room, (user_id, user_id), &content, expects, sending).await
+        let who = (user_id, user_id);
+        let joined = self.set_membership_as(room, who, &content, expects, sending).await?;
+        if !joined.existed {
+            self.carry_settings_over(user_id, room).await;
+        }
+        Ok(joined)
     }
 
     /// Invites a user. Nothing happens if the user is invited already by the same person.
@@ -97,6 +102,15 @@ impl Rooms {
             return Err(Error::forbidden("You are not in this room"));
         }
         let content = with_reason(bare("leave"), reason);
+        if let Some(levels) = self.succession(&room, user_id).await? {
+            let leave = Draft::state_of(
+                user_id.to_owned(),
+                "m.room.member".to_owned(),
+                user_id.as_str(),
+                &content,
+            )?;
+            return self.append_many(room.number, &[levels, leave]).await.map(|_| ());
+        }
         let expects = Expects::Not(Membership::Leave);
         self.set_membership(&room, (user_id, user_id), &content, expects).await.map(|_| ())
     }

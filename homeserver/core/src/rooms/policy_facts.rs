@@ -134,7 +134,7 @@ impl Rooms {
     }
 
     /// Whether a user is an external person.
-    async fn is_external(&self, user_id: &UserId) -> Result<bool> {
+    pub(super) async fn is_external(&self, user_id: &UserId) -> Result<bool> {
         let account = self.store().get(&AccountKey { user_id: user_id.to_owned() }).await?;
         Ok(account.is_some_and(|account| account.kind != AccountKind::Agent))
     }

@@ -46,6 +46,18 @@ impl Rooms {
         })
     }
 
+    /// The content of a member event of a user with their profile.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn member_content(
+        &self,
+        user_id: &UserId,
+        membership: &str,
+    ) -> Result<Map<String, Value>> {
+        Ok(self.profile(user_id).await?.member_content(membership))
+    }
+
     async fn profile_field(&self, user_id: &UserId, field: &str) -> Result<Option<String>> {
         let key = ProfileKey { user_id: user_id.to_owned(), field: field.to_owned() };
         let record = self.store().get(&key).await?;

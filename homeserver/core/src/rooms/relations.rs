@@ -4,6 +4,9 @@ use pli_federation::event_format::Pdu;
 use ruma::OwnedEventId;
 use serde::Deserialize;
 
+use super::{Rooms, StoredEvent};
+use crate::Result;
+
 /// What `m.relates_to` of an event says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Relation {
@@ -41,6 +44,16 @@ impl Relation {
     /// Whether it is an annotation, of which a user makes each at most once per event.
     pub(super) fn annotation_key(&self) -> Option<&str> {
         self.key.as_deref().filter(|_| self.rel_type == "m.annotation")
+    }
+}
+
+impl Rooms {
+    /// The `rel_type` of the relation that an event has.
+    ///
+    /// # Errors
+    /// [`crate::Error::Bug`] if the stored text is not an event.
+    pub fn relation_type(event: &StoredEvent) -> Result<Option<String>> {
+        Ok(Relation::of(&*event.pdu()?).map(|relation| relation.rel_type))
     }
 }
 

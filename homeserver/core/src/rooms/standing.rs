@@ -89,7 +89,7 @@ impl Rooms {
         Ok(())
     }
 
-    async fn is_guest(&self, user_id: &UserId) -> Result<bool> {
+    pub(super) async fn is_guest(&self, user_id: &UserId) -> Result<bool> {
         if !self.is_local(user_id) {
             return Ok(false);
         }

@@ -55,6 +55,9 @@ pub struct Description {
     /// The algorithm of its encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
+    /// It is encrypted, whatever the algorithm.
+    #[serde(skip)]
+    pub encrypted: bool,
 }
 
 /// The state that a description is made of, apart from the join rules.
@@ -91,7 +94,10 @@ impl Description {
             "m.room.guest_access" => {
                 self.guest_can_join = text("guest_access").as_deref() == Some("can_join");
             }
-            "m.room.encryption" => self.encryption = text("algorithm"),
+            "m.room.encryption" => {
+                self.encrypted = true;
+                self.encryption = text("algorithm");
+            }
             _ => {}
         }
     }
@@ -214,6 +220,15 @@ impl Rooms {
         }
         description.take_join_rules(&self.join_rules(root).await?);
         Ok(self.caches.descriptions.put_read(key, Arc::new(description), 1))
+    }
+
+    /// Whether a room is encrypted now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn is_encrypted(&self, room: RoomNumber) -> Result<bool> {
+        let state = self.head(room).await?.state;
+        Ok(self.description(state).await?.encrypted)
     }
 
     /// What the directory and invitations say of a room, whoever asks.

@@ -1,6 +1,7 @@
 //! Appending: the one way by which local users get events into rooms.
 
 use pli_schema::{Position, RoomNumber};
+use pli_store::Tx;
 use ruma::RoomId;
 
 use super::{
@@ -49,6 +50,30 @@ impl Rooms {
             .await?;
         self.keep_staged(staged);
         Ok(events.into_iter().map(|event| appended(event, position)).collect())
+    }
+
+    /// Appends an event and writes what belongs to it, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Self::append`], and those of `also`.
+    pub async fn append_with(
+        &self,
+        room: RoomNumber,
+        draft: &Draft,
+        also: &(dyn Fn(&Tx) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let staged = self
+            .store()
+            .write(|tx| async move {
+                let mut staging = Staging::open(self, &tx, room).await?;
+                staging.append(draft, None).await?;
+                let staged = staging.close()?;
+                also(&tx)?;
+                Ok::<_, Error>(staged)
+            })
+            .await?;
+        self.keep_staged(staged);
+        Ok(())
     }
 
     /// Commits the drafts of a lane in one transaction, each accepted or refused on its own, and

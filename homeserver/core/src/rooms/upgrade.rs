@@ -33,8 +33,8 @@ const CARRIED: [&str; 10] = [
     "m.room.retention",
     "im.vector.room.access_rules",
 ];
-/// State of which every state key moves: the rooms of a space.
-const CARRIED_WITH_KEYS: [&str; 1] = ["m.space.child"];
+/// State of which every state key moves: the rooms of a space, the spaces of a room.
+const CARRIED_WITH_KEYS: [&str; 2] = ["m.space.child", "m.space.parent"];
 /// Bans that move at most: all of an upgrade is one transaction.
 const BANS_MAX: usize = 1_000;
 
@@ -82,6 +82,9 @@ impl Rooms {
             .write(|tx| async move { self.stage_upgrade(&tx, room, upgrade).await })
             .await?;
         staged.into_iter().for_each(|staged| self.keep_staged(staged));
+        if let Some(room) = self.room_by_id(&id).await? {
+            self.carry_settings_over(&upgrade.user_id, &room).await;
+        }
         Ok(id)
     }
 

@@ -207,6 +207,12 @@ impl Sync {
         }
     }
 
+    /// Who may see what of the rooms.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.parts.history
+    }
+
     /// The account data that syncs tell.
     #[must_use]
     pub fn account_data(&self) -> &AccountData {

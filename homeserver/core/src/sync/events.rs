@@ -192,7 +192,7 @@ impl Sync {
         let hidden = || Error::not_found("Event not found");
         let event = self.parts.rooms.event_by_id(event_id).await?.ok_or_else(hidden)?;
         let room = self.parts.rooms.room(event.record.room).await?;
-        let reader = match self.parts.history.open(&room.id, viewer.user_id).await {
+        let reader = match self.parts.history.open_timeline(&room.id, viewer.user_id).await {
             Err(Error::Forbidden(_)) => Err(hidden()),
             other => other,
         }?;

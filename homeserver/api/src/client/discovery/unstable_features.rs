@@ -33,10 +33,13 @@ const fn rtc_transports(config: &Config) -> bool {
 
 /// The features, in alphabetical order.
 const FEATURES: &[(&str, Condition)] = &[
+    ("im.nheko.summary", always),
     ("io.element.msc4388", oauth),
     ("org.matrix.e2e_cross_signing", always),
     ("org.matrix.msc2285.stable", always),
+    ("org.matrix.msc2946", always),
     ("org.matrix.msc3440.stable", always),
+    ("org.matrix.msc3874", always),
     ("org.matrix.msc3916.stable", always),
     ("org.matrix.msc4108", oauth),
     ("org.matrix.msc4140", delayed_events),

@@ -13,6 +13,7 @@ use pli_schema::{
             MemberRecord, Membership, RelationKey, RelationRecord, RoomByIdKey, RoomKey,
             RoomRecord, TimelineKey, TimelineRecord, UserRoomKey, UserRoomRecord,
         },
+        search::SearchWordKey,
     },
 };
 use ruma::{OwnedUserId, UserId, events::TimelineEventType};
@@ -26,6 +27,7 @@ use crate::{
         members::{MemberContent, membership_of},
         relations::Relation,
     },
+    words::{texts, words},
 };
 
 impl Staging<'_> {
@@ -209,6 +211,7 @@ impl Staging<'_> {
         let pdu = target.pdu()?;
         self.forget_relation(&pdu).await?;
         self.forget_profile(target.number, &pdu).await?;
+        self.forget_words(&pdu).await?;
         record.json =
             event_format::redact(&record.json, &self.room.version, None).map_err(format_error)?;
         record.redacted_because = Some(because);
@@ -230,6 +233,23 @@ impl Staging<'_> {
         }
         if let Some(key) = annotation(pdu, &relation) {
             self.tx.delete(&key);
+        }
+        Ok(())
+    }
+
+    /// The words under which a redacted event is found.
+    async fn forget_words(&self, pdu: &Pdu) -> Result<()> {
+        let texts = texts(&pdu.event_type.to_string(), pdu.content.get());
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let pointer = self.tx.get_stored(&EventByIdKey { event_id: pdu.event_id.clone() }).await?;
+        let Some(pointer) = pointer.filter(|pointer| pointer.position != Position::MAX) else {
+            return Ok(());
+        };
+        let (room, at, index) = (self.room.number, pointer.position, pointer.record.index);
+        for word in texts.iter().flat_map(|(_, text)| words(text)) {
+            self.tx.delete(&SearchWordKey { room, word: word.folded, at, index });
         }
         Ok(())
     }
