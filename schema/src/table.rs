@@ -128,6 +128,8 @@ tables! {
     ThirdPartyInviteByAddress = 0x24,
     /// Mails that tell of invitations.
     InviteMail = 0x25,
+    /// Events that were taken out of their timelines and are to be deleted.
+    ExpiredEvent = 0x26,
     /// Accounts.
     Account = 0x30,
     /// Profile fields.

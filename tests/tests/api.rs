@@ -22,6 +22,8 @@ mod corners;
 mod guests;
 #[path = "api/invitations.rs"]
 mod invitations;
+#[path = "api/joins.rs"]
+mod joins;
 #[path = "api/mutations.rs"]
 mod mutations;
 #[path = "api/oauth.rs"]

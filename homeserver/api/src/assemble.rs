@@ -13,7 +13,8 @@ use pli_core::{
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
     outgoing::Outgoing,
-    rooms::{RoomSettings, RoomsParts},
+    policy::retention::Limits,
+    rooms::{Retention, RoomSettings, RoomsParts},
     sync::{Sync, SyncParts},
 };
 use pli_schema::config::Config;
@@ -125,6 +126,10 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
 fn optional_work(config: &Config, state: &AppState) -> Vec<BoxFuture<'static, ()>> {
     let stop = &state.stopping.0;
     let mut work: Vec<BoxFuture<'static, ()>> = Vec::new();
+    if config.rooms.retention {
+        let rooms = state.rooms.clone();
+        work.push(Box::pin(rooms.run_retention(retention(config), stop.clone())));
+    }
     if config.rooms.search {
         work.push(Box::pin(state.search.clone().run(stop.clone())));
     }
@@ -149,12 +154,25 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
             default_version,
             creation_open: config.rooms.creation_open,
             tchap_room_rules: config.rooms.tchap_rules,
+            external_rules: config.rooms.external_rules,
             last_admin_rule: config.rooms.last_admin_rule,
             policy_rooms: policy_rooms(config)?,
             display_names_locked: config.profiles.display_name_locked,
             ..RoomSettings::default()
         },
     }))
+}
+
+/// How long messages are kept.
+fn retention(config: &Config) -> Retention {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let days = |days: u32| (days > 0).then(|| u64::from(days).saturating_mul(DAY_MS));
+    let limits = Limits {
+        default_ms: days(config.rooms.retention_days_default),
+        least_ms: days(config.rooms.retention_days_min),
+        most_ms: days(config.rooms.retention_days_max),
+    };
+    Retention { limits, legal_hold: config.rooms.legal_hold.clone() }
 }
 
 /// The rooms of `rooms.policy_rooms`.

@@ -3,8 +3,10 @@
 pub mod address_rules;
 pub mod addresses;
 pub mod domains;
+pub mod externals;
 pub mod last_admin;
 pub mod lists;
+pub mod retention;
 pub mod rooms;
 
 pub use self::{

@@ -16,6 +16,7 @@ mod carry_over;
 mod creation;
 mod directory;
 mod draft;
+mod externals;
 mod hierarchy;
 mod join_rules;
 mod lanes;
@@ -29,6 +30,7 @@ mod policy_facts;
 mod policy_lists;
 mod profiles;
 mod relations;
+mod retention;
 mod room;
 mod send;
 mod staging;
@@ -64,6 +66,7 @@ pub use self::{
     membership::Change,
     mutual::MutualRooms,
     profiles::Profile,
+    retention::Retention,
     room::Room,
     send::{NewMessage, NewState, Sending},
     sticky::StickyEvent,
@@ -86,6 +89,8 @@ pub struct RoomSettings {
     pub creation_open: bool,
     /// Whether the rules of [`crate::policy::rooms`] apply.
     pub tchap_room_rules: bool,
+    /// Whether the rules of [`crate::policy::externals`] apply.
+    pub external_rules: bool,
     /// Whether [`crate::policy::last_admin`] finds a successor for the last admin of a room.
     pub last_admin_rule: bool,
     /// The rooms whose policy lists the server follows.
@@ -102,6 +107,7 @@ impl Default for RoomSettings {
             lane_waiting_max: 1_024,
             creation_open: true,
             tchap_room_rules: false,
+            external_rules: false,
             last_admin_rule: false,
             policy_rooms: Vec::new(),
             display_names_locked: false,

@@ -168,6 +168,20 @@ settings! {
         pub delayed_events_per_user: u32 = 100;
         /// Longest time for which an event can be scheduled, in milliseconds.
         pub delayed_event_max_ms: u64 = 86_400_000;
+        /// External people (accounts of domains of the kind `guest`) create no rooms, invite nobody, see
+        /// no directory and hold no power.
+        pub external_rules: bool = false;
+        /// Messages are deleted when they are older than `m.room.retention` of their room says, within
+        /// the bounds below. State is kept.
+        pub retention: bool = false;
+        /// Days for which messages are kept in rooms that say nothing; 0 is for ever.
+        pub retention_days_default: u32 = 0;
+        /// No room deletes its messages earlier than this, in days.
+        pub retention_days_min: u32 = 1;
+        /// No room keeps its messages longer than this, in days; 0 is for ever.
+        pub retention_days_max: u32 = 0;
+        /// Rooms (ids) in which nothing is deleted, whatever they say.
+        pub legal_hold: Vec<String> = Vec::new();
         /// When the last admin of a room leaves, the member with most power who has been there longest
         /// becomes one.
         pub last_admin_rule: bool = false;

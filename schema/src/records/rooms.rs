@@ -242,6 +242,9 @@ table! {
     /// Which rooms got events in which commit, in order: consumers of the log (pushes, federation) go
     /// through it from the position that they have reached.
     RoomActivity: pub struct RoomActivityKey { at: Stamp, room: RoomNumber } => ();
+    /// Events that were taken out of their timelines because they are too old, and when they are
+    /// deleted (milliseconds since 1970).
+    ExpiredEvent: pub struct ExpiredEventKey { due_ms: u64, event: EventNumber } => ();
     /// The annotation of an event by a user, so that nobody makes the same one twice. `what` is the
     /// SHA-256 of sender, event type and key of the annotation: the key may be of any length.
     Annotation: pub struct AnnotationKey { target: OwnedEventId, what: [u8; 32] } => EventNumber;

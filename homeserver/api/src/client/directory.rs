@@ -8,10 +8,11 @@
 use axum::extract::State;
 use pli_core::{
     Error, Rooms,
+    policy::externals::Action,
     rooms::{PublicRoomsPage, PublicRoomsQuery},
 };
 use ruma::{
-    ServerName, UInt,
+    ServerName, UInt, UserId,
     api::client::{
         directory::{
             get_public_rooms, get_public_rooms_filtered, get_room_visibility, set_room_visibility,
@@ -21,7 +22,7 @@ use ruma::{
 
 };
 
-use crate::{Result, Routes, Ruma, User};
+use crate::{Anyone, Result, Routes, Ruma, User};
 
 /// The directory of another server would have to be asked for over federation.
 fn require_own(rooms: &Rooms, server: Option<&ServerName>) -> Result<()> {
@@ -41,11 +42,22 @@ fn total(page: &PublicRoomsPage) -> Option<UInt> {
     u32::try_from(page.total).ok().map(UInt::from)
 }
 
+/// External people do not see the directory, where that is a rule; nor do strangers then.
+async fn require_view(rooms: &Rooms, who: Option<&UserId>) -> Result<()> {
+    match who {
+        Some(user_id) => Ok(rooms.require_allowed(user_id, Action::SeeDirectory).await?),
+        None if rooms.settings().external_rules => Err(Error::MissingToken.into()),
+        None => Ok(()),
+    }
+}
+
 async fn public_rooms(
     State(rooms): State<Rooms>,
+    Anyone(who): Anyone,
     Ruma(request): Ruma<get_public_rooms::v3::Request>,
 ) -> Result<Ruma<get_public_rooms::v3::Response>> {
     require_own(&rooms, request.server.as_deref())?;
+    require_view(&rooms, who.as_ref().map(|who| &*who.user_id)).await?;
     let query = PublicRoomsQuery {
         limit: limit(request.limit),
         since: request.since,
@@ -62,10 +74,11 @@ async fn public_rooms(
 
 async fn public_rooms_filtered(
     State(rooms): State<Rooms>,
-    _: User,
+    user: User,
     Ruma(request): Ruma<get_public_rooms_filtered::v3::Request>,
 ) -> Result<Ruma<get_public_rooms_filtered::v3::Response>> {
     require_own(&rooms, request.server.as_deref())?;
+    require_view(&rooms, Some(user.user_id())).await?;
     let query = PublicRoomsQuery {
         limit: limit(request.limit),
         since: request.since,

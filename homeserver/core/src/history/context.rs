@@ -102,7 +102,7 @@ impl History {
         filter: &RoomEventFilter,
     ) -> Result<Neighbors> {
         let pointer = self.rooms().pointer(&event.record.event_id).await?;
-        let pointer = pointer.ok_or_else(|| Error::bug("an event has no place"))?;
+        let pointer = pointer.ok_or_else(|| Error::not_found("Event not found"))?;
         let here = Boundary { position: pointer.position, index: pointer.record.index };
         let there = Boundary::after(pointer.position, pointer.record.index);
         let page = |direction, limit| MessagesQuery {

@@ -143,8 +143,11 @@ impl History {
         let Some(redaction) = event.record.redacted_because else {
             return Ok(None);
         };
-        let redaction = self.rooms().existing_event(redaction).await?;
-        self.render_inner(&redaction).await.map(Some)
+        // It may have expired: what it redacted stays redacted.
+        match self.rooms().event(redaction).await? {
+            Some(redaction) => self.render_inner(&redaction).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// `m.relations`: the newest edit, the thread, the references

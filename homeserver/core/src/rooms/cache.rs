@@ -49,6 +49,14 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.inner.lock().put(key, value, weight);
     }
 
+    /// Forgets a value.
+    pub(crate) fn remove(&self, key: &K) {
+        let mut inner = self.inner.lock();
+        if let Some((_, weight)) = inner.values.pop(key) {
+            inner.weight = inner.weight.saturating_sub(weight);
+        }
+    }
+
     /// Keeps a value that was read from the store, unless a writer has put a newer one meanwhile;
     /// returns what is kept.
     pub(crate) fn put_read(&self, key: K, value: V, weight: usize) -> V {

@@ -15,7 +15,7 @@ use super::{
     Draft, Room, Rooms,
     staging::{Staged, Staging},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, policy::externals::Action};
 
 /// Users that may be invited while a room is created: all of it is one transaction.
 pub const CREATE_INVITES_MAX: usize = 500;
@@ -121,6 +121,7 @@ impl Rooms {
         if !self.settings().creation_open && !self.is_server_admin(&request.creator).await? {
             return Err(Error::forbidden("Only admins of this server create rooms"));
         }
+        self.require_allowed(&request.creator, Action::CreateRoom).await?;
         let new = &self.new_room(request).await?;
         let (room, staged) =
             self.store().write(|tx| async move { self.stage_new_room(&tx, new).await }).await?;

@@ -63,7 +63,7 @@ impl Staging<'_> {
         })
     }
 
-    async fn gives_power_to_externals(&self, content: &Value) -> Result<bool> {
+    pub(super) async fn gives_power_to_externals(&self, content: &Value) -> Result<bool> {
         let users = content.get("users").and_then(Value::as_object);
         for (user_id, level) in users.into_iter().flatten() {
             if level.as_i64() != Some(0)

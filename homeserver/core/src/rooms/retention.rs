@@ -212,8 +212,7 @@ mod tests {
         for id in [&room, &held, &other] {
             rooms.append(id, text("alice", "new"), None).await.unwrap();
         }
-        let retention =
-            Retention { limits: Limits::default(), legal_hold: vec![held.to_string()] };
+        let retention = Retention { limits: Limits::default(), legal_hold: vec![held.to_string()] };
         assert_eq!(rooms.retention_round(&retention).await.unwrap(), 0);
         wait(&rooms, 2 * DAY_MS);
         let before = timeline(&rooms, &room).await.len();

@@ -4,6 +4,8 @@ mod apply;
 mod names;
 mod prepare;
 
+pub(super) use self::apply::{annotation, delete_words};
+
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},

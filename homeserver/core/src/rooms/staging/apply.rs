@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pli_federation::event_format::{self, Pdu};
 use pli_schema::{
-    EventNumber, Position, Stamp, StateKeyNumber, Topic,
+    EventNumber, Position, RoomNumber, Stamp, StateKeyNumber, Topic,
     records::{
         delayed::{StickyEventKey, StickyEventRecord},
         encryption::SharingChangeKey,
@@ -16,6 +16,7 @@ use pli_schema::{
         search::SearchWordKey,
     },
 };
+use pli_store::Tx;
 use ruma::{OwnedUserId, UserId, events::TimelineEventType};
 use sha2::{Digest, Sha256};
 
@@ -247,10 +248,8 @@ impl Staging<'_> {
         let Some(pointer) = pointer.filter(|pointer| pointer.position != Position::MAX) else {
             return Ok(());
         };
-        let (room, at, index) = (self.room.number, pointer.position, pointer.record.index);
-        for word in texts.iter().flat_map(|(_, text)| words(text)) {
-            self.tx.delete(&SearchWordKey { room, word: word.folded, at, index });
-        }
+        let place = (pointer.position, pointer.record.index);
+        delete_words(self.tx, self.room.number, pdu, place);
         Ok(())
     }
 
@@ -272,12 +271,25 @@ impl Staging<'_> {
     }
 }
 
+/// Takes away the words under which an event at a place is found.
+pub(in crate::rooms) fn delete_words(
+    tx: &Tx,
+    room: RoomNumber,
+    pdu: &Pdu,
+    (at, index): (Position, u32),
+) {
+    let texts = texts(&pdu.event_type.to_string(), pdu.content.get());
+    for word in texts.iter().flat_map(|(_, text)| words(text)) {
+        tx.delete(&SearchWordKey { room, word: word.folded, at, index });
+    }
+}
+
 fn target_user(pdu: &Pdu) -> Option<OwnedUserId> {
     UserId::parse(pdu.state_key.as_deref()?).ok()
 }
 
 /// The key of an annotation that a user makes at most once.
-fn annotation(pdu: &Pdu, relation: &Relation) -> Option<AnnotationKey> {
+pub(in crate::rooms) fn annotation(pdu: &Pdu, relation: &Relation) -> Option<AnnotationKey> {
     let key = relation.annotation_key()?;
     let event_type = pdu.event_type.to_string();
     let mut hash = Sha256::new();

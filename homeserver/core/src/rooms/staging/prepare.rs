@@ -61,6 +61,7 @@ impl Staging<'_> {
         };
         state.check(&pdu, version)?;
         self.check_standing(draft).await?;
+        self.check_externals(draft).await?;
         self.check_policy_lists(draft).await?;
         self.check_policy(draft).await?;
         let target = self.redaction_target(&pdu, &state).await?;
