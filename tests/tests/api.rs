@@ -14,6 +14,8 @@ mod administration;
 mod basics;
 #[path = "api/calls.rs"]
 mod calls;
+#[path = "api/clients.rs"]
+mod clients;
 #[path = "api/connections.rs"]
 mod connections;
 #[path = "api/corners.rs"]

@@ -23,6 +23,7 @@ use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
 use crate::{
     AppState,
     rate_limits::RateLimits,
+    sends::Sends,
     state::{ServerInfo, Stopping},
 };
 
@@ -96,6 +97,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         oauth,
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
+        sends: Sends::default(),
         receipts: sync.receipts().clone(),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),

@@ -25,6 +25,7 @@ pub mod request;
 #[cfg(test)]
 mod room_tests;
 pub mod router;
+pub mod sends;
 pub mod serve;
 pub mod state;
 pub mod timestamps;

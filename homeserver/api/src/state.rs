@@ -14,7 +14,7 @@ use pli_schema::config::Config;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
 
-use crate::rate_limits::RateLimits;
+use crate::{rate_limits::RateLimits, sends::Sends};
 
 /// What the server is called and how it is set up, for endpoints that tell clients.
 #[derive(Clone, Debug)]
@@ -84,6 +84,8 @@ app_state! {
     rooms: Rooms,
     /// Searches messages.
     search: Search,
+    /// Sends that are still to be answered.
+    sends: Sends,
     /// The server's name and configuration.
     server: ServerInfo,
     /// Whether the server is about to stop.

@@ -17,12 +17,13 @@ use ruma::{
 };
 
 use super::delayed_events::{Delay, scheduled};
-use crate::{Result, Routes, Ruma, UserOrGuest, timestamps};
+use crate::{Result, Routes, Ruma, UserOrGuest, sends::Sends, timestamps};
 
 /// Sends an event that is not state, or schedules it.
 async fn send_message_event(
     State(rooms): State<Rooms>,
     State(delayed): State<DelayedEvents>,
+    State(sends): State<Sends>,
     user: UserOrGuest,
     Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
@@ -44,6 +45,7 @@ async fn send_message_event(
         };
         return Ok(scheduled(delayed.schedule(new).await?).into_response());
     }
+    let under_way = sends.begin(&user);
     let sending = Sending {
         origin: Some(Origin::of_send(user.device_id(), &request.txn_id, &event_type)),
         origin_server_ts,
@@ -55,7 +57,7 @@ async fn send_message_event(
         content: Raw::into_json(request.body),
     };
     let sent = rooms.send_message(&request.room_id, new, sending).await?;
-    Ok(Ruma(Response::new(sent.event_id)).into_response())
+    Ok((under_way, Ruma(Response::new(sent.event_id))).into_response())
 }
 
 /// The routes of this file.

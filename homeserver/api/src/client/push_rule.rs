@@ -10,12 +10,13 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-rules-api>
 
-use axum::extract::State;
+use axum::{Json, extract::State};
 use pli_core::push::{Push, RulePlace};
 use ruma::api::client::push::{
     delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled, get_pushrules_all,
     get_pushrules_global_scope, set_pushrule, set_pushrule_actions, set_pushrule_enabled,
 };
+use serde_json::{Value, json};
 
 use crate::{Result, Routes, Ruma, User, UserOrGuest};
 
@@ -23,18 +24,16 @@ async fn all(
     State(push): State<Push>,
     user: UserOrGuest,
     Ruma(_): Ruma<get_pushrules_all::v3::Request>,
-) -> Result<Ruma<get_pushrules_all::v3::Response>> {
-    let rules = push.rules(user.user_id()).await?;
-    Ok(Ruma(get_pushrules_all::v3::Response::new((*rules).clone())))
+) -> Result<Json<Value>> {
+    Ok(Json(json!({ "global": push.rules_json(user.user_id()).await? })))
 }
 
 async fn global(
     State(push): State<Push>,
     user: UserOrGuest,
     Ruma(_): Ruma<get_pushrules_global_scope::v3::Request>,
-) -> Result<Ruma<get_pushrules_global_scope::v3::Response>> {
-    let rules = push.rules(user.user_id()).await?;
-    Ok(Ruma(get_pushrules_global_scope::v3::Response::new((*rules).clone())))
+) -> Result<Json<Value>> {
+    Ok(Json(push.rules_json(user.user_id()).await?))
 }
 
 async fn one(

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use pli_core::sync::{StateAfter, Sync, SyncRequest};
 use ruma::api::client::sync::sync_events::v3;
 
-use crate::{RawJson, Result, Routes, Ruma, identity::UserOrGuest};
+use crate::{RawJson, Result, Routes, Ruma, identity::UserOrGuest, sends::Sends};
 
 /// The name of `use_state_after` before MSC4222 was accepted; clients that know only this name look
 /// for the state under the old name, too.
@@ -14,6 +14,7 @@ const UNSTABLE_STATE_AFTER: &str = "org.matrix.msc4222.use_state_after=true";
 
 async fn sync_events(
     State(sync): State<Sync>,
+    State(sends): State<Sends>,
     user: UserOrGuest,
     RawQuery(query): RawQuery,
     Ruma(request): Ruma<v3::Request>,
@@ -33,7 +34,9 @@ async fn sync_events(
         timeout: request.timeout.unwrap_or_default(),
         state_after,
     };
-    Ok(RawJson(sync.sync(&request).await?.into()))
+    let answer = sync.sync(&request).await?;
+    sends.answered(&user).await;
+    Ok(RawJson(answer.into()))
 }
 
 /// The routes of this file.

@@ -197,7 +197,8 @@ impl Stages<'_> {
         let flows = self.flows.iter().map(|stages| AuthFlow::new(stages.clone())).collect();
         let mut info = UiaaInfo::new(flows);
         info.completed = session.proofs.iter().map(Proof::stage).collect();
-        info.params.clone_from(&self.params);
+        // Never absent: matrix-nio reads it without looking whether it is there.
+        info.params = self.params.clone().or_else(|| serde_json::from_str("{}").ok());
         info.session = Some(id);
         info.auth_error = error.map(Box::new);
         Error::Uia(Box::new(info))

@@ -17,6 +17,7 @@ use ruma::{
     },
     serde::Raw,
 };
+use serde_json::{Value, json};
 
 use super::Push;
 use crate::{Error, Result};
@@ -77,13 +78,29 @@ impl Push {
         Ok(rules)
     }
 
+    /// All rules of a user as JSON: each of the five kinds is there, as in every example of the
+    /// specification; clients take the list of a kind without looking whether it is absent.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn rules_json(&self, user_id: &UserId) -> Result<Value> {
+        let mut rules = serde_json::to_value(&*self.rules(user_id).await?)
+            .map_err(|error| Error::bug(format!("push rules: {error}")))?;
+        if let Some(kinds) = rules.as_object_mut() {
+            for kind in ["override", "content", "room", "sender", "underride"] {
+                kinds.entry(kind).or_insert_with(|| json!([]));
+            }
+        }
+        Ok(rules)
+    }
+
     /// The rules of a user as the account data `m.push_rules`.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn rules_event(&self, user_id: &UserId) -> Result<Raw<AnyGlobalAccountDataEvent>> {
-        let rules = self.rules(user_id).await?;
-        let event = serde_json::json!({ "type": "m.push_rules", "content": { "global": &*rules } });
+        let global = self.rules_json(user_id).await?;
+        let event = json!({ "type": "m.push_rules", "content": { "global": global } });
         let json = serde_json::value::to_raw_value(&event)
             .map_err(|error| Error::bug(format!("push rules: {error}")))?;
         Ok(Raw::from_json(json))

@@ -10,7 +10,9 @@ use pli_schema::{
 use pli_store::Stored;
 
 use super::{
+    StateAfter,
     entries::{self, Entry},
+    render::Renderer,
     state::Between,
     timeline::{Range, Shown},
     turn::{Private, Turn},
@@ -67,7 +69,7 @@ impl Turn<'_> {
                 let between = Between { known, end: self.state_at(number, end).await? };
                 let state = self.state_events(&renderer, between, &shown, &[]).await?;
                 out.raw("timeline", &shown.to_json(&renderer).await?);
-                self.write_state(&mut out, &state);
+                self.write_state_of_left(&mut out, &state);
             }
             // An invite that was refused or taken back, a ban after a leave: nothing but that.
             _ => {
@@ -75,13 +77,25 @@ impl Turn<'_> {
                 let start = entry.as_ref().map_or(after_token, Entry::place);
                 let shown = Shown { entries: entry.into_iter().collect(), limited: false, start };
                 out.raw("timeline", &shown.to_json(&renderer).await?);
-                self.write_state(&mut out, &[]);
+                self.write_state_of_left(&mut out, &self.own_membership(&shown, &renderer).await?);
             }
         }
         let account_data =
             self.room_account_data(reader.room(), &private.account_data, true).await?;
         out.events("account_data", &account_data);
         Ok(Some(out.finish()))
+    }
+
+    /// The state after a timeline that holds nothing but the user's own membership: that event, for
+    /// clients that take no state from timelines (MSC4222).
+    async fn own_membership(&self, shown: &Shown, renderer: &Renderer<'_>) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        if self.request.state_after != StateAfter::No {
+            for entry in &shown.entries {
+                out.push(renderer.state_event(&entry.event).await?);
+            }
+        }
+        Ok(out)
     }
 
     /// The last stay before a member event that is no join; `None` if there was none.

@@ -138,4 +138,13 @@ impl Turn<'_> {
             out.raw(name, &crate::json::event_list(events));
         }
     }
+
+    /// Writes the section of a room that the user is not in: it is told even when it is empty, since
+    /// matrix-nio refuses the whole answer if it is absent there.
+    pub(super) fn write_state_of_left(&self, out: &mut Object, events: &[String]) {
+        self.write_state(out, events);
+        if events.is_empty() && self.request.state_after == StateAfter::No {
+            out.raw("state", &crate::json::event_list(events));
+        }
+    }
 }
