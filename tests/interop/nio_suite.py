@@ -1,40 +1,54 @@
-"""matrix-nio and `pli` in one encrypted room of a Pli server, both ways."""
+"""matrix-nio: with `pli` in one encrypted room of a Pli server, and with itself in every module it has."""
 
+import asyncio
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
-from common import HERE, PASSWORD, Person, Pli, bodies, member
+import nio_scenes
+from common import HERE, PASSWORD, Person, Pli, Scenes, Wire, bodies, member
+
+
+def with_pli(directory, url):
+    """`pli` and nio in one encrypted room, both ways."""
+    alice, carol = (Person(directory, name, url) for name in ("alice", "carol"))
+    alice.register()
+    carol_id = carol.register()["user_id"]
+    room = member(alice("room", "create", "nio", "--invite", carol_id), "room_id")
+    store = os.path.join(directory, "nio-store")
+    os.makedirs(store, exist_ok=True)
+    nio = subprocess.Popen(
+        [sys.executable, str(HERE / "nio_room.py"),
+         url, carol_id, PASSWORD, room, store, "bonjour de pli", "bonjour de nio"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    ready = json.loads(nio.stdout.readline())
+    assert ready.get("ready"), ready
+    alice("send", room, "bonjour de pli")
+    answer = json.loads(nio.stdout.readline())
+    assert nio.wait(60) == 0, answer
+    heard = [seen for seen in answer["seen"] if seen["body"] == "bonjour de pli"]
+    assert heard and heard[0]["encrypted"], answer
+    assert "bonjour de nio" in bodies(alice("history", room))
 
 
 def main(directory):
-    server = Pli(directory)
+    directory = pathlib.Path(directory)
+    scenes, server = Scenes("nio"), Pli(directory)
+    wire = Wire(server, directory)
     try:
-        alice = Person(directory, "alice", server.url)
-        carol = Person(directory, "carol", server.url)
-        alice.register()
-        carol_id = carol.register()["user_id"]
-        room = member(alice("room", "create", "nio", "--invite", carol_id), "room_id")
-        store = os.path.join(directory, "nio-store")
-        os.makedirs(store, exist_ok=True)
-        nio = subprocess.Popen(
-            [os.path.join(os.environ["PLI_INTEROP_VENV"], "bin/python"), str(HERE / "nio_room.py"),
-             server.url, carol_id, PASSWORD, room, store, "bonjour de pli", "bonjour de nio"],
-            stdout=subprocess.PIPE, text=True,
-        )
-        ready = json.loads(nio.stdout.readline())
-        assert ready.get("ready"), ready
-        alice("send", room, "bonjour de pli")
-        answer = json.loads(nio.stdout.readline())
-        assert nio.wait(60) == 0, answer
-        heard = [seen for seen in answer["seen"] if seen["body"] == "bonjour de pli"]
-        assert heard and heard[0]["encrypted"], answer
-        history = alice("history", room)
-        assert "bonjour de nio" in bodies(history), history
-        print(f"nio heard {heard[0]}, pli heard 'bonjour de nio' ({answer['sent']})")
+        asyncio.run(nio_scenes.play(wire.url, directory, scenes))
+        try:
+            with_pli(directory, wire.url)
+            scenes.ok("with pli, both ways")
+        except Exception as error:  # noqa: BLE001 – told and counted
+            scenes.fail("with pli, both ways", error)
     finally:
+        wire.stop()
         server.stop()
+    scenes.end(wire)
 
 
 if __name__ == "__main__":
