@@ -17,7 +17,6 @@ use pli_core::accounts::Authenticated;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use tokio::sync::watch;
 
-
 /// A sync waits no longer than this: another send of the device may take its time.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
