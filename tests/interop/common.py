@@ -38,7 +38,7 @@ def wait_for(url, process, seconds=60):
 class Pli:
     """A Pli server with open registration, as a test deployment has it."""
 
-    def __init__(self, directory, port=None, durability="sync"):
+    def __init__(self, directory, port=None, durability="sync", name=None, room_version="12"):
         self.port = port or free_port()
         # Where Wire will listen: clients that read the well-known document are led there, too.
         self.wire_port = free_port()
@@ -49,7 +49,10 @@ class Pli:
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = self.directory / "pli.toml"
         settings = (HERE / "pli.toml").read_text()
-        self.config.write_text(settings.format(port=self.port, wire_port=self.wire_port, durability=durability))
+        self.config.write_text(settings.format(
+            name=name or f"localhost:{self.port}", port=self.port, wire_port=self.wire_port,
+            durability=durability, room_version=room_version,
+        ))
         log = open(self.directory / "log", "ab")
         self.process = subprocess.Popen(
             [os.environ["PLI_SERVER_BIN"], "--config", "pli.toml"],

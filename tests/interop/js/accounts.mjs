@@ -10,7 +10,8 @@ export async function serverFacts(alice) {
     assert(capabilities["m.room_versions"].available["12"], capabilities);
     assert((await alice.client.getMediaConfig(true))["m.upload.size"] > 1_000_000, "the limit of uploads");
     assert((await alice.client.loginFlows()).flows.some((flow) => flow.type === "m.login.password"), "password sign-in");
-    await alice.client.turnServer();
+    // Without a TURN server there is nothing to tell; js-sdk goes on without.
+    await refused(alice.client.turnServer(), "M_NOT_FOUND");
     await alice.client.getThirdpartyProtocols();
     equal((await alice.client.whoami()).device_id, alice.client.getDeviceId(), "whoami");
 }
@@ -78,7 +79,7 @@ export async function profiles(alice, bob) {
     await alice.client.setExtendedProfileProperty("m.tz", "Europe/Paris");
     equal(await bob.client.getExtendedProfileProperty(alice.id, "m.tz"), "Europe/Paris", "the time zone");
     await alice.client.deleteExtendedProfileProperty("m.tz");
-    await refused(bob.client.getExtendedProfileProperty(alice.id, "m.tz"), "M_NOT_FOUND");
+    await refused(bob.http("GET", `/profile/${encodeURIComponent(alice.id)}/m.tz`), "M_NOT_FOUND");
 }
 
 export async function accountData(alice) {

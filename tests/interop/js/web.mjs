@@ -208,8 +208,7 @@ const scenes = {
         await second.getByRole("button", { name: "Verify" }).first().click();
         await second.locator('.secret-storage-access input[name="password"]').fill(key);
         await second.locator(".secret-storage-access button").first().click();
-        await second.getByText("Key backup", { exact: false }).first().waitFor();
-        await second.waitForTimeout(1_000);
+        await second.getByText("No unverified sessions").waitFor();
         await second.locator("text=Encrypted messages backup").locator("xpath=ancestor::*[contains(@class,'setting-tile')]").locator("button").first().click();
         await second.getByText("Successfully restored backup keys").waitFor();
         await redrawn(second, "rendez-vous mardi");
