@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use http::Method;
 use pli_core::sync::{SlidingBody, SlidingRequest, Sync};
 
-use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest};
+use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest, sends::Sends};
 
 /// What stands in the query.
 #[derive(Debug, serde::Deserialize)]
@@ -20,6 +20,7 @@ struct InQuery {
 
 async fn sliding_sync(
     State(sync): State<Sync>,
+    State(sends): State<Sends>,
     user: UserOrGuest,
     Query(query): Query<InQuery>,
     Json(body): Json<SlidingBody>,
@@ -31,7 +32,9 @@ async fn sliding_sync(
         timeout: Duration::from_millis(query.timeout.unwrap_or_default()),
         body,
     };
-    Ok(RawJson(sync.sliding(&request).await?.into()))
+    let answer = sync.sliding(&request).await?;
+    sends.answered(&user).await;
+    Ok(RawJson(answer.into()))
 }
 
 /// The routes of this file.
