@@ -112,7 +112,7 @@ def main(directory):
     directory = pathlib.Path(directory)
     # It takes ids whose server name has a port, and room ids without a server name, for no ids.
     scenes = Scenes("commander")
-    server = Pli(directory, name="pli.example", room_version="11")
+    server = Pli(directory, name="pli.example", room_version="11", wired=True)
     wire = Wire(server, directory)
     try:
         play(scenes, wire.url, directory / "accounts", asyncio.run(people(wire.url, directory)))

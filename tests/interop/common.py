@@ -38,10 +38,10 @@ def wait_for(url, process, seconds=60):
 class Pli:
     """A Pli server with open registration, as a test deployment has it."""
 
-    def __init__(self, directory, port=None, durability="sync", name=None, room_version="12"):
+    def __init__(self, directory, port=None, durability="sync", name=None, room_version="12", wired=False):
         self.port = port or free_port()
         # Where Wire will listen: clients that read the well-known document are led there, too.
-        self.wire_port = free_port()
+        self.wire_port = free_port() if wired else self.port
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         # The server's name has the port in it: data of an earlier run is of another server.

@@ -10,7 +10,7 @@ from common import Pli, Scenes, Wire, node
 
 def main(directory):
     directory = pathlib.Path(directory)
-    scenes, server = Scenes("js"), Pli(directory)
+    scenes, server = Scenes("js"), Pli(directory, wired=True)
     wire = Wire(server, directory)
     try:
         code = subprocess.run(

@@ -186,7 +186,7 @@ async def play(url, directory, scenes):
 
 def main(directory):
     directory = pathlib.Path(directory)
-    scenes, server = Scenes("mautrix"), Pli(directory)
+    scenes, server = Scenes("mautrix"), Pli(directory, wired=True)
     wire = Wire(server, directory)
     try:
         asyncio.run(play(wire.url, directory, scenes))

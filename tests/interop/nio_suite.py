@@ -36,7 +36,7 @@ def with_pli(directory, url):
 
 def main(directory):
     directory = pathlib.Path(directory)
-    scenes, server = Scenes("nio"), Pli(directory)
+    scenes, server = Scenes("nio"), Pli(directory, wired=True)
     wire = Wire(server, directory)
     try:
         asyncio.run(nio_scenes.play(wire.url, directory, scenes))

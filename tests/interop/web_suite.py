@@ -13,7 +13,7 @@ from common import Pli, Scenes, Wire, node
 
 def main(directory):
     directory = pathlib.Path(directory)
-    scenes, server = Scenes("web"), Pli(directory)
+    scenes, server = Scenes("web"), Pli(directory, wired=True)
     wire = Wire(server, directory)
     try:
         pictures = directory / "screenshots"
