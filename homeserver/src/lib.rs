@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod control;
 pub mod data_dir;
 pub mod progress_line;
+pub mod registrations;
 pub mod run;
 pub mod server;
 pub mod telemetry;

@@ -13,14 +13,14 @@ use pli_api::{
     request::RequestLayer,
     serve, whole,
 };
-use pli_core::{Clock, Random, Store, StoreError};
+use pli_core::{Appservices, Clock, Random, Store, StoreError};
 use pli_schema::config::{Config, Durability};
 use pli_store::{OpenOptions, Opened, Progress};
-use ruma::OwnedServerName;
+use ruma::{OwnedServerName, ServerName};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{control, data_dir::DataDir, data_dir::DataDirError};
+use crate::{control, data_dir::DataDir, data_dir::DataDirError, registrations};
 
 /// Why the server cannot start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,7 @@ impl Server {
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let base_url = base_url(&config, tls.is_some(), addresses.first());
         let config = Arc::new(config);
+        let appservices = appservices(&config, &server_name)?;
         let assembled = assemble(Parts {
             store: store.clone(),
             clock,
@@ -138,6 +139,7 @@ impl Server {
             base_url,
             data_dir: dir.path().to_owned(),
             config: config.clone(),
+            appservices: appservices.clone(),
         })?;
         let state = assembled.state;
         let mut first_id = [0_u8; 8];
@@ -146,7 +148,8 @@ impl Server {
             state.rate_limits.clone(),
             trusted_proxies,
             u64::from_be_bytes(first_id),
-        );
+        )
+        .with_appservices(appservices);
         let stop = state.stopping.0.clone();
         let service = whole::service(state.clone(), layer);
         let background = assembled.background.into_iter().map(tokio::spawn).collect();
@@ -213,6 +216,15 @@ fn server_name(config: &Config) -> Result<OwnedServerName, StartError> {
     let name = &config.server.server_name;
     OwnedServerName::try_from(name.as_str())
         .map_err(|_| StartError::Setting(format!("`{name}` cannot be the name of a server")))
+}
+
+/// The application services of the directory that the configuration names.
+fn appservices(config: &Config, server_name: &ServerName) -> Result<Appservices, StartError> {
+    let Some(directory) = &config.application_services.directory else {
+        return Ok(Appservices::default());
+    };
+    let files = registrations::read(Path::new(directory)).map_err(StartError::Setting)?;
+    Appservices::new(&files, server_name).map_err(|error| StartError::Setting(error.to_string()))
 }
 
 fn trusted_proxies(config: &Config) -> Result<Vec<IpAddr>, StartError> {

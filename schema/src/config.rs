@@ -15,10 +15,10 @@ use crate::account_settings::{
 pub use self::{
     load::{ConfigError, load, suggestion},
     sections::{
-        Addresses, CallSettings, ConnectionSettings, Durability, LogFormat, LogSettings,
-        MediaSettings, MetricsSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings,
-        ServerSettings, StorageSettings, SupportSettings, TlsSettings, TurnSettings,
-        WellKnownSettings,
+        Addresses, ApplicationServiceSettings, CallSettings, ConnectionSettings, Durability,
+        LogFormat, LogSettings, MediaSettings, MetricsSettings, PushSettings, RateLimit,
+        RateLimitSettings, RoomSettings, ServerSettings, StorageSettings, SupportSettings,
+        TlsSettings, TurnSettings, WellKnownSettings,
     },
 };
 
@@ -155,6 +155,8 @@ config! {
     oauth: OauthSettings,
     /// `[rooms]`
     rooms: RoomSettings,
+    /// `[application_services]`
+    application_services: ApplicationServiceSettings,
     /// `[media]`
     media: MediaSettings,
     /// `[push]`

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod administration;
+pub mod appservices;
 pub mod delayed;
 pub mod encryption;
 pub mod invitations;

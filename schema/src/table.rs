@@ -232,16 +232,6 @@ tables! {
     Report = 0x90,
     /// OpenID tokens by hash.
     OpenIdToken = 0x91,
-    /// Delayed events.
-    DelayedEvent = 0xd0,
-    /// Delayed events by user.
-    DelayedOfUser = 0xd1,
-    /// Delayed events by the time at which something is to be done about them.
-    DelayedDue = 0xd2,
-    /// Delayed events by the request that scheduled them.
-    DelayedTransaction = 0xd3,
-    /// Events that stick.
-    StickyEvent = 0xd4,
     /// Clients that have registered for OAuth.
     OauthClient = 0xc0,
     /// Sessions that began by OAuth, by device.
@@ -252,4 +242,20 @@ tables! {
     UpstreamLink = 0xc3,
     /// Clients that have registered for OAuth and have no session yet, by age.
     OauthUnusedClient = 0xc4,
+    /// Delayed events.
+    DelayedEvent = 0xd0,
+    /// Delayed events by user.
+    DelayedOfUser = 0xd1,
+    /// Delayed events by the time at which something is to be done about them.
+    DelayedDue = 0xd2,
+    /// Delayed events by the request that scheduled them.
+    DelayedTransaction = 0xd3,
+    /// Events that stick.
+    StickyEvent = 0xd4,
+    /// How far application services were told of the log.
+    AppserviceProgress = 0xd8,
+    /// Parts of transactions that application services have not taken yet.
+    AppservicePart = 0xd9,
+    /// Room directories of third-party networks.
+    NetworkRoom = 0xda,
 }

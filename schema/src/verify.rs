@@ -27,6 +27,7 @@ macro_rules! verified_tables {
 verified_tables! {
     accounts: AccountKey, ProfileKey, DeviceKey, AccessTokenKey, RefreshTokenKey, EmailOwnerKey, AccountEmailKey, ValidationKey, ValidationByClientKey, RegistrationTokenKey, LoginTokenKey, AdminKey;
     administration: ReportKey, OpenIdTokenKey;
+    appservices: AppserviceProgressKey, AppservicePartKey, NetworkRoomKey;
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
     invitations: ThirdPartyInviteKey, ThirdPartyInviteByAddressKey, InviteMailKey;

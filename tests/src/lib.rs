@@ -1,6 +1,7 @@
 //! What tests of more than one crate share: real processes, a mail server, a server in this process.
 #![expect(clippy::panic, reason = "what waits for a test's condition fails the test")]
 
+pub mod appservice;
 pub mod browser;
 pub mod fake_provider;
 pub mod openapi;

@@ -73,9 +73,14 @@ impl TestServer {
 
     /// Starts a server on an empty directory, with settings that differ from [`test_config`].
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with_dir(|config, _| change(config)).await
+    }
+
+    /// As [`Self::start_with`], with the directory in which the test may put files.
+    pub async fn start_with_dir(change: impl FnOnce(&mut Config, &std::path::Path)) -> Self {
         let dir = TempDir::new().unwrap_or_else(|error| panic!("a directory: {error}"));
         let mut config = test_config(dir.path());
-        change(&mut config);
+        change(&mut config, dir.path());
         let server_name = config.server.server_name.clone();
         let client = Client::new();
         let watch = Watch::of_this_test();

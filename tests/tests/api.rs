@@ -10,6 +10,8 @@
 
 #[path = "api/administration.rs"]
 mod administration;
+#[path = "api/appservices.rs"]
+mod appservices;
 #[path = "api/basics.rs"]
 mod basics;
 #[path = "api/calls.rs"]

@@ -30,6 +30,7 @@ pub(crate) fn state() -> AppState {
         base_url: "http://localhost:8008".into(),
         data_dir: "nowhere".into(),
         config: Arc::new(config),
+        appservices: Default::default(),
     })
     .unwrap()
     .state

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Clock, DelayedEvents, Filters, History, Invitations, Media, Notifier, Numbers,
-    Oauth, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search, SigningKey, Store,
-    Sweep, ThreadSubscriptions, Typing, UserDirectory,
+    AccountData, Appservices, Clock, DelayedEvents, Filters, History, Invitations, Media, Notifier,
+    Numbers, Oauth, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search, SigningKey,
+    Store, Sweep, ThreadSubscriptions, Transactions, Typing, UserDirectory,
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -16,6 +16,7 @@ use pli_core::{
     policy::retention::Limits,
     rooms::{Retention, RoomSettings, RoomsParts},
     sync::{Sync, SyncParts},
+    transactions::TransactionsParts,
 };
 use pli_schema::config::Config;
 use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub data_dir: PathBuf,
     /// The configuration.
     pub config: Arc<Config>,
+    /// The application services.
+    pub appservices: Appservices,
 }
 
 /// The core, ready.
@@ -114,12 +117,22 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         user_directory: directory.clone(),
         sync,
     };
+    let transactions = Transactions::new(TransactionsParts {
+        appservices: parts.appservices.clone(),
+        rooms: state.rooms.clone(),
+        encryption: state.encryption.clone(),
+        receipts: state.receipts.clone(),
+        typing: state.typing.clone(),
+        random: parts.random.clone(),
+    });
+    let telling: BoxFuture<'static, ()> = Box::pin(transactions.run(state.stopping.0.clone()));
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
     let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
     let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
     let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
-    let mut background = vec![delaying, follow, following, inviting, mails, pushing, sweeping];
+    let mut background =
+        vec![delaying, follow, following, inviting, mails, pushing, sweeping, telling];
     background.extend(optional_work(config, &state));
     Ok(Assembled { state, background })
 }
@@ -160,6 +173,7 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
             last_admin_rule: config.rooms.last_admin_rule,
             policy_rooms: policy_rooms(config)?,
             display_names_locked: config.profiles.display_name_locked,
+            appservices: parts.appservices.clone(),
             ..RoomSettings::default()
         },
     }))
@@ -198,6 +212,7 @@ fn accounts(parts: &Parts) -> Result<Accounts> {
         sessions: config.sessions.clone(),
         profiles: config.profiles.clone(),
         oauth: config.oauth.clone(),
+        appservices: parts.appservices.clone(),
     };
     Accounts::new(parts.store.clone(), parts.clock.clone(), parts.random.clone(), settings)
 }

@@ -5,7 +5,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use pli_core::{Error as Core, StoreError};
+use pli_core::{Error as Core, StoreError, error::PingFailure};
 use serde_json::{Map, Value, json};
 
 /// The result of a handler.
@@ -104,9 +104,22 @@ pub fn answer(error: &Core) -> Answer {
             row(S::BAD_REQUEST, "M_UNKNOWN")
         }
         Core::DelayedEventFinalised(_) => row(S::CONFLICT, "M_UNKNOWN"),
+        Core::UnknownDevice(_) => row(S::BAD_REQUEST, "M_UNKNOWN_DEVICE"),
+        Core::Ping(failure) => ping_answer(failure),
         Core::Uia(_) => row(S::UNAUTHORIZED, ""),
         Core::Store(error) => store_answer(error),
         Core::Bug(_) => row(S::INTERNAL_SERVER_ERROR, "M_UNKNOWN"),
+    }
+}
+
+/// Why a ping failed
+/// (<https://spec.matrix.org/v1.19/application-service-api/#post_matrixclientv1appserviceappserviceidping>).
+const fn ping_answer(failure: &PingFailure) -> Answer {
+    match failure {
+        PingFailure::UrlNotSet => row(StatusCode::BAD_REQUEST, "M_URL_NOT_SET"),
+        PingFailure::BadStatus { .. } => row(StatusCode::BAD_GATEWAY, "M_BAD_STATUS"),
+        PingFailure::ConnectionFailed => row(StatusCode::BAD_GATEWAY, "M_CONNECTION_FAILED"),
+        PingFailure::ConnectionTimeout => row(StatusCode::GATEWAY_TIMEOUT, "M_CONNECTION_TIMEOUT"),
     }
 }
 
@@ -149,6 +162,10 @@ fn extra_fields(error: &Core, fields: &mut Map<String, Value>) {
         }
         Core::IncompatibleRoomVersion { room_version, .. } => {
             fields.insert("room_version".into(), json!(room_version));
+        }
+        Core::Ping(PingFailure::BadStatus { status, body }) => {
+            fields.insert("status".into(), json!(status));
+            fields.insert("body".into(), json!(body));
         }
         // Where clients look for the errcode as long as the proposal is open.
         Core::MaxDelayExceeded { max_delay_ms } => {

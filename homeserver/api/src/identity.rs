@@ -6,7 +6,10 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use pli_core::accounts::Authenticated;
+use pli_core::{
+    accounts::{Assertion, Authenticated},
+    appservices::Appservice,
+};
 use ruma::{DeviceId, OwnedUserId, UserId};
 
 use crate::{
@@ -116,10 +119,44 @@ fn count_stranger(parts: &Parts, state: &AppState) -> Result<(), Error> {
     }
 }
 
+/// As whom an application service wants to act. Each name stands once; of the device there is an older
+/// one.
+fn assertion(parts: &Parts) -> Assertion {
+    let Ok(Query(fields)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
+        return Assertion::default();
+    };
+    let field = |name: &str| {
+        let field = fields.iter().find(|(given, _)| given == name);
+        field.map(|(_, value)| value.clone())
+    };
+    Assertion {
+        user_id: field("user_id"),
+        device_id: field("device_id").or_else(|| field("org.matrix.msc3202.device_id")),
+    }
+}
+
+/// The user for whom an application service acts, counted unless the service is not limited.
+async fn act(
+    parts: &Parts,
+    state: &AppState,
+    service: &Appservice,
+) -> Result<Authenticated, Error> {
+    let who = state.accounts.assert_identity(service, &assertion(parts)).await?;
+    if let Some(&RequestClass(class)) = parts.extensions.get()
+        && service.limits(&who.user_id)
+    {
+        state.rate_limits.check_user(class, &who.user_id)?;
+    }
+    Ok(who)
+}
+
 /// Who the token stands for; the request is counted for that user.
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenticated>, Error> {
     match access_token(parts)? {
         Some(token) => {
+            if let Some(service) = state.accounts.appservices().by_token(&token) {
+                return act(parts, state, service).await.map(Some);
+            }
             let who = match state.accounts.authenticate(&token).await {
                 Ok(who) => who,
                 Err(error) => {
@@ -134,6 +171,28 @@ async fn authenticate(parts: &Parts, state: &AppState) -> Result<Option<Authenti
             Ok(Some(who))
         }
         None => Ok(None),
+    }
+}
+
+/// The access token of a request as it was given, if there is one: for endpoints that take those of
+/// application services beside other proofs. Never shown.
+#[derive(Clone)]
+pub struct GivenToken(Option<String>);
+
+impl GivenToken {
+    /// The token.
+    #[must_use]
+    pub fn as_deref(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl FromRequestParts<AppState> for GivenToken {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+        // A header that is none is as good as none: most of these requests come without.
+        Ok(Self(access_token(parts).unwrap_or_default()))
     }
 }
 

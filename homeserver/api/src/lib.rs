@@ -14,6 +14,7 @@ pub mod assemble;
 pub mod client;
 pub mod error;
 pub mod extract;
+pub mod federation_version;
 pub mod health;
 pub mod identity;
 pub mod identity_api;
@@ -33,7 +34,7 @@ pub mod whole;
 
 pub use error::{Error, Result};
 pub use extract::{Json, RawJson, Ruma};
-pub use identity::{Admin, Anyone, EvenLocked, User, UserOrGuest};
+pub use identity::{Admin, Anyone, EvenLocked, GivenToken, User, UserOrGuest};
 pub use language::PreferredLanguage;
 pub use router::{Route, Routes};
 pub use state::AppState;

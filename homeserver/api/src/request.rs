@@ -18,6 +18,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
+use pli_core::Appservices;
 use tracing::Instrument;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
 pub struct RequestLayer {
     rate_limits: RateLimits,
     trusted_proxies: Arc<[IpAddr]>,
+    appservices: Appservices,
     next_id: Arc<AtomicU64>,
 }
 
@@ -40,7 +42,23 @@ impl RequestLayer {
     #[must_use]
     pub fn new(rate_limits: RateLimits, trusted_proxies: Vec<IpAddr>, first_id: u64) -> Self {
         let next_id = Arc::new(AtomicU64::new(first_id));
-        Self { rate_limits, trusted_proxies: trusted_proxies.into(), next_id }
+        let appservices = Appservices::default();
+        Self { rate_limits, trusted_proxies: trusted_proxies.into(), appservices, next_id }
+    }
+
+    /// With the application services, some of which are not limited.
+    #[must_use]
+    pub fn with_appservices(mut self, appservices: Appservices) -> Self {
+        self.appservices = appservices;
+        self
+    }
+
+    /// Whether the request is one of an application service that is not limited.
+    fn is_unlimited(&self, request: &Request) -> bool {
+        let header = request.headers().get(header::AUTHORIZATION);
+        let token = header.and_then(|value| value.to_str().ok()?.split_once(' '));
+        let service = token.and_then(|(_, token)| self.appservices.by_token(token.trim()));
+        service.is_some_and(|service| !service.rate_limited)
     }
 
     /// The address that a request is counted for: the peer's, or what a trusted proxy says.
@@ -69,7 +87,9 @@ impl RequestLayer {
         let by_address = matches!(class, Class::Login | Class::Register)
             || !request.headers().contains_key(header::AUTHORIZATION);
         match self.address(request) {
-            Some(address) if by_address => Ok(self.rate_limits.check_address(class, address)?),
+            Some(address) if by_address && !self.is_unlimited(request) => {
+                Ok(self.rate_limits.check_address(class, address)?)
+            }
             _ => Ok(()),
         }
     }

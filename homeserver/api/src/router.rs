@@ -203,6 +203,7 @@ pub(crate) mod tests {
             base_url: "http://localhost:8008".into(),
             data_dir: "nowhere".into(),
             config: Arc::default(),
+            appservices: Default::default(),
         })
         .unwrap()
         .state

@@ -12,6 +12,7 @@ pub fn routes() -> Routes {
     let routes = crate::identity_api::routes(routes);
     let routes = crate::oauth_api::routes(routes);
     let routes = crate::pages::routes(routes);
+    let routes = crate::federation_version::routes(routes);
     crate::health::routes(routes)
 }
 

@@ -1,6 +1,7 @@
 //! Accounts: registration, login, devices, sessions, profiles, e-mail addresses.
 
 mod approvals;
+mod appservice;
 mod browser_auth;
 mod cache;
 pub mod devices;
@@ -42,6 +43,7 @@ use self::{
     wrong_tries::WrongTries,
 };
 pub use self::{
+    appservice::Assertion,
     browser_auth::{BrowserProof, StageInBrowser},
     devices::Device,
     emails::AccountEmail,
@@ -56,7 +58,7 @@ pub use self::{
     upstream_links::{UpstreamAccount, UpstreamIdentity},
     validation::ValidationRequest,
 };
-use crate::{Clock, Error, Random, Result, audit::Audit, policy::Policy};
+use crate::{Clock, Error, Random, Result, appservices::Appservices, audit::Audit, policy::Policy};
 
 /// Who a valid access token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct AccountSettings {
     pub profiles: ProfileSettings,
     /// Sign-in in the browser.
     pub oauth: OauthSettings,
+    /// The application services.
+    pub appservices: Appservices,
 }
 
 impl AccountSettings {
@@ -107,6 +111,7 @@ impl AccountSettings {
             sessions: SessionSettings::default(),
             profiles: ProfileSettings::default(),
             oauth: OauthSettings::default(),
+            appservices: Appservices::default(),
         }
     }
 

@@ -6,6 +6,24 @@ use ruma::api::client::uiaa::UiaaInfo;
 /// The result of a decision.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why a service did not answer a ping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PingFailure {
+    /// Its registration has no address (`M_URL_NOT_SET`).
+    UrlNotSet,
+    /// It answered with an error (`M_BAD_STATUS`).
+    BadStatus {
+        /// The status.
+        status: u16,
+        /// What it said.
+        body: String,
+    },
+    /// There was no connection (`M_CONNECTION_FAILED`).
+    ConnectionFailed,
+    /// It took too long (`M_CONNECTION_TIMEOUT`).
+    ConnectionTimeout,
+}
+
 /// Why something was not done. The text is for the person or the client's developer; it holds no
 /// internal detail. Names follow the errcodes of the specification ("Standard error response").
 #[derive(Debug, thiserror::Error)]
@@ -182,6 +200,12 @@ pub enum Error {
     /// A delayed event has ended in another way already (MSC4140, 409 `M_UNKNOWN`).
     #[error("{0}")]
     DelayedEventFinalised(String),
+    /// The device that an application service names is not one of the user (`M_UNKNOWN_DEVICE`).
+    #[error("{0}")]
+    UnknownDevice(String),
+    /// An application service did not answer a ping.
+    #[error("The application service did not answer as it should")]
+    Ping(PingFailure),
     /// The user must do one more step (401 with user-interactive authentication data).
     #[error("User-interactive authentication required")]
     Uia(Box<UiaaInfo>),

@@ -6,6 +6,7 @@
 
 pub mod account_data;
 pub mod accounts;
+pub mod appservices;
 pub mod audit;
 pub mod calls;
 pub mod clock;
@@ -34,11 +35,13 @@ pub mod sweep;
 pub mod sync;
 pub mod thread_subscriptions;
 pub mod token;
+pub mod transactions;
 pub mod typing;
 pub mod user_directory;
 pub mod words;
 
 pub use account_data::AccountData;
+pub use appservices::Appservices;
 pub use clock::{Clock, MilliSeconds, SystemClock, TestClock};
 pub use delayed_events::DelayedEvents;
 pub use encryption::Encryption;
@@ -67,5 +70,6 @@ pub use rooms::Rooms;
 pub use search::Search;
 pub use sweep::Sweep;
 pub use thread_subscriptions::ThreadSubscriptions;
+pub use transactions::Transactions;
 pub use typing::Typing;
 pub use user_directory::UserDirectory;

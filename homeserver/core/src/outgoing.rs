@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    Method,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
 use url::{Host, Url};
 
 use crate::{Error, Result};
@@ -33,12 +36,49 @@ pub enum OutgoingError {
     /// No answer: the network, TLS, time.
     #[error("no answer: {0}")]
     Failed(String),
+    /// No answer in time.
+    #[error("no answer in time")]
+    TimedOut,
     /// An answer that is not a success.
     #[error("answered with status {0}")]
     Status(u16),
     /// An answer above the limit.
     #[error("the answer is too large")]
     TooLarge,
+}
+
+/// A request in full.
+#[derive(Debug)]
+pub struct OutgoingRequest<'a> {
+    /// The method.
+    pub method: Method,
+    /// The address.
+    pub url: Url,
+    /// The token of the `Authorization` header.
+    pub bearer: Option<&'a str>,
+    /// The body, JSON.
+    pub json: Option<Vec<u8>>,
+    /// Time for all of it.
+    pub timeout: Duration,
+    /// Largest answer, in bytes.
+    pub limit_bytes: usize,
+}
+
+/// An answer of whatever status.
+#[derive(Clone, Debug)]
+pub struct OutgoingAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl OutgoingAnswer {
+    /// Whether it is a success (2xx).
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
 }
 
 /// Looks names up and leaves out what may not be reached, so that a name cannot lead inside.
@@ -104,6 +144,38 @@ impl Outgoing {
             return refused("it is private");
         }
         Ok(())
+    }
+
+    /// Sends a request and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], but not [`OutgoingError::Status`].
+    pub async fn send(
+        &self,
+        request: OutgoingRequest<'_>,
+    ) -> Result<OutgoingAnswer, OutgoingError> {
+        self.check(&request.url)?;
+        let failed = |error: reqwest::Error| match error.is_timeout() {
+            true => OutgoingError::TimedOut,
+            false => OutgoingError::Failed(error.without_url().to_string()),
+        };
+        let mut sent = self.client.request(request.method, request.url).timeout(request.timeout);
+        if let Some(token) = request.bearer {
+            sent = sent.bearer_auth(token);
+        }
+        if let Some(json) = request.json {
+            sent = sent.header("content-type", "application/json").body(json);
+        }
+        let mut response = sent.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len().saturating_add(chunk.len()) > request.limit_bytes {
+                return Err(OutgoingError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(OutgoingAnswer { status, body })
     }
 
     /// Sends JSON and returns the body of a successful (2xx) answer.

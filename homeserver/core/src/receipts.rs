@@ -1,6 +1,8 @@
 //! Receipts and the read marker: how far each user has read
 //! (<https://spec.matrix.org/v1.19/client-server-api/#receipts>).
 
+mod events;
+
 use std::sync::Arc;
 
 use pli_schema::{
@@ -13,6 +15,7 @@ use pli_schema::{
 use pli_store::{Scan, Tx};
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId, events::receipt::ReceiptThread};
 
+pub(crate) use self::events::receipt_events;
 use crate::{
     Error, History, Result, account_data,
     rooms::{Room, Rooms, StoredEvent},

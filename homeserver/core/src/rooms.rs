@@ -25,6 +25,7 @@ mod lookup;
 mod members;
 mod membership;
 mod mutual;
+mod networks;
 mod own_memberships;
 mod policy_facts;
 mod policy_lists;
@@ -65,6 +66,7 @@ pub use self::{
     hierarchy::{HierarchyPage, HierarchyQuery, HierarchyRoom},
     membership::Change,
     mutual::MutualRooms,
+    networks::Network,
     profiles::Profile,
     retention::Retention,
     room::Room,
@@ -74,7 +76,7 @@ pub use self::{
     summary::{Description, RoomSummary},
     upgrade::Upgrade,
 };
-use crate::{Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};
+use crate::{Appservices, Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};
 
 /// What can be set about rooms.
 #[derive(Clone, Debug)]
@@ -97,6 +99,8 @@ pub struct RoomSettings {
     pub policy_rooms: Vec<OwnedRoomOrAliasId>,
     /// In rooms too, people whose name comes from their e-mail address have that name only.
     pub display_names_locked: bool,
+    /// The application services.
+    pub appservices: Appservices,
 }
 
 impl Default for RoomSettings {
@@ -111,6 +115,7 @@ impl Default for RoomSettings {
             last_admin_rule: false,
             policy_rooms: Vec::new(),
             display_names_locked: false,
+            appservices: Appservices::default(),
         }
     }
 }

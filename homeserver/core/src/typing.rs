@@ -10,6 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use pli_schema::RoomNumber;
 use ruma::{OwnedUserId, RoomId, UserId};
+use tokio::sync::watch;
 
 use crate::{Clock, MilliSeconds, Notifier, Result, rooms::Rooms};
 
@@ -26,6 +27,8 @@ pub struct Typing {
     rooms: Rooms,
     notifier: Notifier,
     state: Arc<Mutex<State>>,
+    /// The serial of the newest change.
+    newest: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,8 @@ impl Typing {
     pub fn new(rooms: Rooms, notifier: Notifier) -> Self {
         let first = rooms.clock().now_ms().max(1);
         let state = State { rooms: HashMap::new(), by_serial: BTreeMap::new(), first, next: first };
-        Self { rooms, notifier, state: Arc::new(Mutex::new(state)) }
+        let newest = watch::Sender::new(first.saturating_sub(1));
+        Self { rooms, notifier, state: Arc::new(Mutex::new(state)), newest }
     }
 
     fn clock(&self) -> &Clock {
@@ -84,7 +88,7 @@ impl Typing {
         let room = self.rooms.room_or_forbidden(room_id).await?.number;
         self.rooms.require_joined(room, user_id).await?;
         if self.note(room, user_id, timeout) {
-            self.notifier.wake_room(room);
+            self.tell(room);
         }
         Ok(())
     }
@@ -142,8 +146,20 @@ impl Typing {
             }
         }
         for room in changed {
-            self.notifier.wake_room(room);
+            self.tell(room);
         }
+    }
+
+    /// Wakes those who see who types in a room.
+    fn tell(&self, room: RoomNumber) {
+        self.notifier.wake_room(room);
+        self.newest.send_replace(self.serial());
+    }
+
+    /// The serial of the newest change, as it grows.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
     }
 
     /// The newest change.

@@ -192,6 +192,13 @@ settings! {
         pub search: bool = true;
     }
 
+    /// Application services: bridges and bots that act for many users.
+    pub struct ApplicationServiceSettings {
+        /// The directory of their registration files, `*.yaml` and `*.yml`. They hold tokens: only the
+        /// server should be able to read them.
+        pub directory: Option<String> = None;
+    }
+
     /// Uploaded files.
     pub struct MediaSettings {
         /// Largest upload, in bytes.

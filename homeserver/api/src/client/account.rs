@@ -25,7 +25,8 @@ async fn who_am_i(
     Ruma(_): Ruma<whoami::v3::Request>,
 ) -> Ruma<whoami::v3::Response> {
     let mut response = whoami::v3::Response::new(user.user_id().to_owned(), user.is_guest);
-    response.device_id = Some(user.device_id().to_owned());
+    response.device_id =
+        Some(user.device_id().to_owned()).filter(|device_id| !device_id.as_str().is_empty());
     Ruma(response)
 }
 

@@ -19,6 +19,7 @@ async fn create(
     user: User,
     Ruma(request): Ruma<create_alias::v3::Request>,
 ) -> Result<Ruma<create_alias::v3::Response>> {
+    rooms.check_alias_owner(&request.room_alias, user.appservice.as_deref())?;
     rooms.create_alias(user.user_id(), &request.room_alias, &request.room_id).await?;
     Ok(Ruma(create_alias::v3::Response::new()))
 }
@@ -37,7 +38,10 @@ async fn delete(
     user: User,
     Ruma(request): Ruma<delete_alias::v3::Request>,
 ) -> Result<Ruma<delete_alias::v3::Response>> {
-    rooms.delete_alias(user.user_id(), &request.room_alias, user.is_admin).await?;
+    rooms.check_alias_owner(&request.room_alias, user.appservice.as_deref())?;
+    // An application service has full control over its aliases.
+    let may_all = user.is_admin || user.appservice.is_some();
+    rooms.delete_alias(user.user_id(), &request.room_alias, may_all).await?;
     Ok(Ruma(delete_alias::v3::Response::new()))
 }
 

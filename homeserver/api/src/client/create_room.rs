@@ -28,6 +28,9 @@ async fn create_room(
     user: User,
     Ruma(mut request): Ruma<Request>,
 ) -> Result<Ruma<Response>> {
+    if let Some(name) = &request.room_alias_name {
+        rooms.check_alias_name(name, user.appservice.as_deref())?;
+    }
     let by_address = std::mem::take(&mut request.invite_3pid);
     if request.invite.len().saturating_add(by_address.len()) > CREATE_INVITES_MAX {
         return Err(pli_core::Error::invalid_param("Too many people are invited at once").into());

@@ -26,7 +26,7 @@ async fn upload(
     };
     let user_id = user.user_id();
     let needed = encryption.cross_signing_needs_authentication(user_id, &upload).await?;
-    if needed {
+    if needed && user.appservice.is_none() {
         let auth = request.auth.as_ref();
         accounts.confirm_cross_signing_reset(&user, &operation, auth).await?;
     }

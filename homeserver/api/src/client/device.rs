@@ -6,7 +6,11 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
 use pli_core::accounts::{Accounts, Device, Operation};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
@@ -15,7 +19,7 @@ use ruma::{
     },
 };
 
-use crate::{Result, Routes, Ruma, User, UserOrGuest};
+use crate::{Json, Result, Routes, Ruma, User, UserOrGuest};
 
 fn as_ruma(device: Device) -> device::Device {
     let mut out = device::Device::new(device.device_id);
@@ -48,10 +52,15 @@ async fn update(
     State(accounts): State<Accounts>,
     user: UserOrGuest,
     Ruma(request): Ruma<update_device::v3::Request>,
-) -> Result<Ruma<update_device::v3::Response>> {
+) -> Result<Response> {
     let name = request.display_name.as_deref();
+    if user.appservice.is_some() {
+        let made = accounts.put_device(user.user_id(), &request.device_id, name).await?;
+        let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok((status, Json(serde_json::json!({}))).into_response());
+    }
     accounts.rename_device(user.user_id(), &request.device_id, name).await?;
-    Ok(Ruma(update_device::v3::Response::new()))
+    Ok(Ruma(update_device::v3::Response::new()).into_response())
 }
 
 async fn delete(
@@ -60,7 +69,9 @@ async fn delete(
     Ruma(request): Ruma<delete_device::v3::Request>,
 ) -> Result<Ruma<delete_device::v3::Response>> {
     let operation = Operation::new("DELETE /devices", &request.device_id)?;
-    accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+    if user.appservice.is_none() {
+        accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+    }
     accounts.delete_devices(user.user_id(), &[request.device_id]).await?;
     Ok(Ruma(delete_device::v3::Response::new()))
 }
@@ -71,7 +82,9 @@ async fn delete_several(
     Ruma(request): Ruma<delete_devices::v3::Request>,
 ) -> Result<Ruma<delete_devices::v3::Response>> {
     let operation = Operation::new("POST /delete_devices", &request.devices)?;
-    accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+    if user.appservice.is_none() {
+        accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
+    }
     accounts.delete_devices(user.user_id(), &request.devices).await?;
     Ok(Ruma(delete_devices::v3::Response::new()))
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use pli_core::{
     Error, Rooms,
     policy::externals::Action,
-    rooms::{PublicRoomsPage, PublicRoomsQuery},
+    rooms::{Network, PublicRoomsPage, PublicRoomsQuery},
 };
 use ruma::{
     ServerName, UInt, UserId,
@@ -19,7 +19,7 @@ use ruma::{
         },
         room::Visibility,
     },
-
+    directory::RoomNetwork,
 };
 
 use crate::{Anyone, Result, Routes, Ruma, User};
@@ -48,6 +48,15 @@ async fn require_view(rooms: &Rooms, who: Option<&UserId>) -> Result<()> {
         Some(user_id) => Ok(rooms.require_allowed(user_id, Action::SeeDirectory).await?),
         None if rooms.settings().external_rules => Err(Error::MissingToken.into()),
         None => Ok(()),
+    }
+}
+
+fn network(wanted: RoomNetwork) -> Result<Network> {
+    match wanted {
+        RoomNetwork::Matrix => Ok(Network::Matrix),
+        RoomNetwork::All => Ok(Network::All),
+        RoomNetwork::ThirdParty(id) => Ok(Network::Instance(id)),
+        _ => Err(Error::invalid_param("This kind of network is not known").into()),
     }
 }
 
@@ -83,6 +92,7 @@ async fn public_rooms_filtered(
         limit: limit(request.limit),
         since: request.since,
         filter: request.filter,
+        network: network(request.room_network)?,
     };
     let page = rooms.public_rooms(&query).await?;
     let mut response = get_public_rooms_filtered::v3::Response::new();

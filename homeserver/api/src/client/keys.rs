@@ -29,6 +29,10 @@ async fn upload(
     user: UserOrGuest,
     Ruma(request): Ruma<upload_keys::v3::Request>,
 ) -> Result<Ruma<upload_keys::v3::Response>> {
+    if user.device_id().as_str().is_empty() {
+        let text = "Keys belong to a device: name it with `device_id`";
+        return Err(pli_core::Error::missing_param(text).into());
+    }
     let upload = KeyUpload {
         device_keys: request.device_keys,
         one_time_keys: request.one_time_keys,

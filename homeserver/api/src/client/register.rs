@@ -4,8 +4,6 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-registration>
 
-use std::time::Duration;
-
 use axum::extract::State;
 use pli_core::{
     Rooms,
@@ -13,20 +11,22 @@ use pli_core::{
 };
 use ruma::{UserId, api::client::account::{
     check_registration_token_validity, get_username_availability,
-    register::{self, RegistrationKind},
+    register::{self, LoginType, RegistrationKind},
 }};
 
-use crate::{PreferredLanguage, Result, Routes, Ruma};
+use serde_json::{Map, Value, json};
+
+use crate::{GivenToken, Json, PreferredLanguage, Result, Routes, Ruma};
 
 async fn register(
     State(accounts): State<Accounts>,
     State(rooms): State<Rooms>,
     PreferredLanguage(language): PreferredLanguage,
+    token: GivenToken,
     Ruma(request): Ruma<register::v3::Request>,
-) -> Result<Ruma<register::v3::Response>> {
-    if request.login_type.is_some() {
-        let text = "Application services are not served yet";
-        return Err(pli_core::Error::forbidden(text).into());
+) -> Result<Json<Map<String, Value>>> {
+    if request.login_type == Some(LoginType::ApplicationService) {
+        return register_for_appservice(&accounts, &token, request).await;
     }
     let operation = operation(&request)?;
     let device = DeviceWish {
@@ -56,7 +56,24 @@ async fn register(
         }
         _ => return Err(pli_core::Error::invalid_param("This kind of account is not known").into()),
     };
-    Ok(Ruma(response(registered)))
+    Ok(Json(response(registered)))
+}
+
+async fn register_for_appservice(
+    accounts: &Accounts,
+    token: &GivenToken,
+    request: register::v3::Request,
+) -> Result<Json<Map<String, Value>>> {
+    let service = accounts.appservice(token.as_deref())?;
+    let device = DeviceWish {
+        device_id: request.device_id,
+        initial_display_name: request.initial_device_display_name,
+        refresh_token: request.refresh_token,
+    };
+    let device = (!request.inhibit_login).then_some(&device);
+    let username = request.username.as_deref();
+    let registered = accounts.register_for_appservice(service, username, device).await?;
+    Ok(Json(response(registered)))
 }
 
 /// Names that a policy list bans are not given.
@@ -80,13 +97,19 @@ fn operation(request: &register::v3::Request) -> pli_core::Result<Operation> {
     Operation::new(endpoint, &(&request.username, &request.password, request.inhibit_login))
 }
 
-fn response(registered: Registered) -> register::v3::Response {
-    let mut response = register::v3::Response::new(registered.user_id);
+/// Written out, because a type with a place for the device says `null` where there is none.
+fn response(registered: Registered) -> Map<String, Value> {
+    let mut response = Map::new();
+    response.insert("user_id".to_owned(), json!(registered.user_id));
     if let Some(session) = registered.session {
-        response.access_token = Some(session.access_token.reveal().to_owned());
-        response.refresh_token = session.refresh_token.map(|token| token.reveal().to_owned());
-        response.expires_in = session.expires_in_ms.map(Duration::from_millis);
-        response.device_id = Some(session.device_id);
+        response.insert("access_token".to_owned(), json!(session.access_token.reveal()));
+        response.insert("device_id".to_owned(), json!(session.device_id));
+        if let Some(token) = session.refresh_token {
+            response.insert("refresh_token".to_owned(), json!(token.reveal()));
+        }
+        if let Some(expires_in_ms) = session.expires_in_ms {
+            response.insert("expires_in_ms".to_owned(), json!(expires_in_ms));
+        }
     }
     response
 }

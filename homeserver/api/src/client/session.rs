@@ -23,7 +23,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{EvenLocked, Json, PreferredLanguage, Result, Routes, Ruma, User};
+use crate::{EvenLocked, GivenToken, Json, PreferredLanguage, Result, Routes, Ruma, User};
 
 /// The flows, written out: ruma does not know the older name of `oauth_aware_preferred` (MSC3824).
 async fn login_types(
@@ -51,6 +51,9 @@ async fn login_types(
         flows.push(flow);
     }
     flows.push(json!({ "type": "m.login.token", "get_login_token": true }));
+    if !accounts.appservices().is_empty() {
+        flows.push(json!({ "type": "m.login.application_service" }));
+    }
     axum::Json(json!({ "flows": flows }))
 }
 
@@ -115,29 +118,41 @@ fn third_party(medium: &str, address: String) -> LoginIdentifier {
 
 async fn log_in(
     State(accounts): State<Accounts>,
+    token: GivenToken,
     Json(mut body): Json<LoginBody>,
 ) -> Result<Ruma<login::v3::Response>> {
+    if body.login_type == "m.login.application_service" {
+        let service = accounts.appservice(token.as_deref())?;
+        let (user, wish) = (identifier(&mut body)?, wish(&mut body));
+        let session = accounts.login_for_appservice(service, &user, &wish).await?;
+        return Ok(Ruma(login_response(session)));
+    }
     let request = match body.login_type.as_str() {
         "m.login.password" => LoginRequest::Password {
             identifier: identifier(&mut body)?,
             password: body
                 .password
+                .take()
                 .map(Secret::from)
                 .ok_or_else(|| Error::missing_param("password is missing"))?,
         },
         "m.login.token" => LoginRequest::Token(
-            body.token.map(Secret::from).ok_or_else(|| Error::missing_param("token is missing"))?,
+            body.token.take().map(Secret::from).ok_or_else(|| Error::missing_param("token is missing"))?,
         ),
         // Spec: "400 Part of the request was invalid. For example, the login type may not be
         // recognised." with M_UNKNOWN or better.
         _ => return Err(Error::invalid_param("This type of login is not known").into()),
     };
-    let wish = DeviceWish {
-        device_id: body.device_id.filter(|id| !id.as_str().is_empty()),
-        initial_display_name: body.initial_device_display_name,
-        refresh_token: body.refresh_token,
-    };
+    let wish = wish(&mut body);
     Ok(Ruma(login_response(accounts.login(request, &wish).await?)))
+}
+
+fn wish(body: &mut LoginBody) -> DeviceWish {
+    DeviceWish {
+        device_id: body.device_id.take().filter(|id| !id.as_str().is_empty()),
+        initial_display_name: body.initial_device_display_name.take(),
+        refresh_token: body.refresh_token,
+    }
 }
 
 fn login_response(session: Session) -> login::v3::Response {

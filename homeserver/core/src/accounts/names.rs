@@ -16,23 +16,32 @@ const SUFFIX_ROOM: usize = 10;
 /// [`Error::InvalidUsername`] for a name outside of `a-z0-9._=-/+`, or a too long one. Capitals are made
 /// small, as in every server that people know.
 pub(super) fn user_id_for(name: &str, server_name: &ServerName) -> Result<OwnedUserId> {
+    let user_id = user_id_of_service(&name.to_ascii_lowercase(), server_name)?;
+    if user_id.localpart().starts_with('_') {
+        let text = "User names cannot begin with an underscore";
+        return Err(Error::InvalidUsername(text.to_owned()));
+    }
+    Ok(user_id)
+}
+
+/// The user id for a name that an application service chose: it may begin with an underscore.
+///
+/// # Errors
+/// [`Error::InvalidUsername`].
+pub(super) fn user_id_of_service(name: &str, server_name: &ServerName) -> Result<OwnedUserId> {
     let invalid = |text: &str| Error::InvalidUsername(text.to_owned());
-    let whole = name.to_ascii_lowercase();
     // Clients may send the whole id.
-    let local = match whole.strip_prefix('@') {
+    let local = match name.strip_prefix('@') {
         Some(rest) => rest
             .strip_suffix(server_name.as_str())
             .and_then(|rest| rest.strip_suffix(':'))
             .ok_or_else(|| invalid("That is a user id of another server"))?,
-        None => &whole,
+        None => name,
     };
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
     if local.is_empty() || !local.bytes().all(allowed) {
         return Err(invalid("User names are made of the characters a-z, 0-9 and . _ = - / +"));
-    }
-    if local.starts_with('_') {
-        return Err(invalid("User names cannot begin with an underscore"));
     }
     let user_id = format!("@{local}:{server_name}");
     if user_id.len() > USER_ID_MAX {

@@ -59,6 +59,7 @@ impl Accounts {
         }
         match self.account(user_id).await? {
             Some(account) if !account.deactivated => Ok(()),
+            None if self.query_services(user_id).await? => Ok(()),
             _ => Err(Error::not_found("There is no such user")),
         }
     }

@@ -276,6 +276,9 @@ impl Accounts {
 
     async fn free_user_id(&self, tx: &Tx, address: &EmailAddress) -> Result<Option<OwnedUserId>> {
         for user_id in names::names_for(address, &self.settings.server_name) {
+            if self.refuse_exclusive(&user_id).is_err() {
+                continue;
+            }
             if tx.get(&AccountKey { user_id: user_id.clone() }).await?.is_none() {
                 return Ok(Some(user_id));
             }
@@ -359,6 +362,10 @@ impl Accounts {
     }
 
     fn chosen_user_id(&self, username: &str) -> Result<OwnedUserId> {
+        let small = username.to_ascii_lowercase();
+        if let Ok(user_id) = names::user_id_of_service(&small, &self.settings.server_name) {
+            self.refuse_exclusive(&user_id)?;
+        }
         let user_id = names::user_id_for(username, &self.settings.server_name)?;
         let open = self.settings.registration.open_with_dummy;
         if !open && names::looks_like_an_address(user_id.localpart()) {

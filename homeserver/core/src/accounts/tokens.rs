@@ -307,7 +307,7 @@ const DEVICE_ID_BYTES_MAX: usize = 128;
 const DEVICE_NAME_MAX: usize = 256;
 
 /// Refuses what could not be stored, or what others could not address.
-fn check_wish(wish: &DeviceWish) -> Result<()> {
+pub(super) fn check_wish(wish: &DeviceWish) -> Result<()> {
     let id_ok = |id: &str| {
         (1..=DEVICE_ID_BYTES_MAX).contains(&id.len()) && !id.chars().any(char::is_control)
     };

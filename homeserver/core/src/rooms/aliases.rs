@@ -36,7 +36,12 @@ impl Rooms {
     /// # Errors
     /// [`Error::NotFound`] if no room has it, or it is another server's.
     pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId> {
-        let record = self.store().get(&AliasKey { alias: alias.to_owned() }).await?;
+        let key = AliasKey { alias: alias.to_owned() };
+        let mut record = self.store().get(&key).await?;
+        let is_own = alias.server_name() == self.server_name();
+        if record.is_none() && is_own && self.settings().appservices.query_alias(alias).await {
+            record = self.store().get(&key).await?;
+        }
         record.map(|record| record.room_id).ok_or_else(|| no_alias(alias))
     }
 
@@ -165,7 +170,7 @@ impl Rooms {
     }
 
     /// The aliases of this server for a room.
-    pub(super) async fn aliases_of(&self, room: &Room) -> Result<Vec<OwnedRoomAliasId>> {
+    pub(crate) async fn aliases_of(&self, room: &Room) -> Result<Vec<OwnedRoomAliasId>> {
         let rows = self.store().scan(&Scan::<RoomAliasKey>::prefix((room.number,))).await?;
         Ok(rows.into_iter().map(|row| row.key.alias).collect())
     }

@@ -5,7 +5,6 @@
 mod tests;
 
 use pli_schema::{RoomNumber, records::rooms::PublicRoomKey};
-use pli_store::Scan;
 use ruma::{
     RoomId, UInt, UserId,
     directory::{Filter, PublicRoomsChunk, PublicRoomsChunkInit, RoomTypeFilter},
@@ -13,7 +12,7 @@ use ruma::{
 };
 use serde_json::Value;
 
-use super::Rooms;
+use super::{Network, Rooms};
 use crate::{Error, Result};
 
 /// Rooms on one page at most.
@@ -30,6 +29,8 @@ pub struct PublicRoomsQuery {
     pub since: Option<String>,
     /// What to look for.
     pub filter: Filter,
+    /// Whose directory.
+    pub network: Network,
 }
 
 /// A page of the directory, the rooms with most members first.
@@ -102,8 +103,8 @@ impl Rooms {
         };
         let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let mut found = Vec::new();
-        for row in self.store().scan(&Scan::<PublicRoomKey>::prefix(())).await? {
-            let entry = self.directory_entry(row.key.room).await?;
+        for room in self.published_rooms(&query.network).await? {
+            let entry = self.directory_entry(room).await?;
             if matches(&entry, &query.filter) {
                 found.push(entry);
             }

@@ -247,6 +247,7 @@ impl Rooms {
     /// (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>).
     async fn check_invitee(&self, target: &UserId) -> Result<()> {
         self.require_reachable(target)?;
+        self.query_user(target).await?;
         let key = AccountDataKey {
             user_id: target.to_owned(),
             room_id: String::new(),

@@ -9,8 +9,8 @@ use crate::{
     Result,
     account_data::AccountDataEvent,
     json::{self, Object},
-    receipts::Receipt,
-    sync::{ephemeral, turn::Private},
+    receipts::{Receipt, receipt_events},
+    sync::turn::Private,
 };
 
 /// Receipts of others for a room whose timeline is not in the answer.
@@ -176,7 +176,7 @@ impl Answer<'_> {
             "main" => 1,
             _ => 2,
         });
-        if let Some(event) = ephemeral::receipt_event(&receipts).into_iter().next() {
+        if let Some(event) = receipt_events(&receipts).into_iter().next() {
             let id = &self.turn.parts().rooms.room(room).await?.id;
             out.raw(id.as_str(), &event);
         }
