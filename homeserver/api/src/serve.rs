@@ -6,6 +6,7 @@
 
 mod admission;
 mod body;
+mod framing;
 mod io;
 mod tls;
 

@@ -69,6 +69,22 @@ async fn a_used_connection_must_send_its_next_header_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_began_before_the_answer_must_be_finished_in_time() {
+    let server = TestServer::start_with(|config| {
+        config.connections.header_timeout_ms = 1_000;
+        config.connections.idle_timeout_ms = 60_000;
+    })
+    .await;
+    let mut stream = TcpStream::connect(address(&server)).await.unwrap();
+    let and_more = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /health/live HTTP/1.1\r\nHo";
+    stream.write_all(and_more).await.unwrap();
+    let mut answer = [0_u8; 4_096];
+    let length = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    assert!(is_closed_within(&mut stream, Duration::from_secs(20)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_trickles_is_cut_off() {
     let server = TestServer::start_with(|config| {
         config.connections.body_timeout_ms = 1_000;

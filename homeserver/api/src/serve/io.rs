@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use super::framing::Framing;
+
 /// What happens on a connection: requests begun, and requests not yet answered.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
@@ -67,6 +69,7 @@ pub(super) struct WatchedIo<S> {
     seen: usize,
     /// HTTP/2 has frames that are no requests; its own pings find dead connections.
     is_http2: bool,
+    framing: Framing,
     read_deadline: Pin<Box<Sleep>>,
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -82,6 +85,7 @@ impl<S> WatchedIo<S> {
             waiting: Waiting::Header,
             seen: 0,
             is_http2: false,
+            framing: Framing::new(),
             read_deadline: Box::pin(tokio::time::sleep(header_timeout)),
             write_deadline: None,
         }
@@ -118,7 +122,9 @@ impl<S> WatchedIo<S> {
         let begun = self.activity.begun.load(Ordering::Relaxed);
         if self.waiting == Waiting::Busy || begun != self.seen {
             self.seen = begun;
-            self.wait_for(Waiting::Idle);
+            // The next header may have begun to come while the answer was made.
+            let begun = !self.is_http2 && self.framing.is_within_head();
+            self.wait_for(if begun { Waiting::Header } else { Waiting::Idle });
         }
         self.read_deadline.as_mut().poll(cx).is_ready()
     }
@@ -143,6 +149,9 @@ impl<S: AsyncRead + Unpin> Read for WatchedIo<S> {
                         && filled.starts_with(b"PRI * HTTP/2")
                     {
                         this.is_http2 = true;
+                    }
+                    if !this.is_http2 {
+                        this.framing.push(filled);
                     }
                     buf.put_slice(filled);
                     this.bytes_came();
