@@ -90,6 +90,10 @@ pub fn dangerous_switches(config: &Config) -> Vec<&'static str> {
         (!config.sessions.limits, "sessions.limits = false"),
         (!config.rate_limits.enabled, "rate_limits.enabled = false"),
         (config.push.allow_private_addresses, "push.allow_private_addresses"),
+        (
+            config.media.url_previews_allow_private_addresses,
+            "media.url_previews_allow_private_addresses",
+        ),
         (relaxed, "storage.durability = \"relaxed\""),
     ]
     .into_iter()

@@ -220,6 +220,14 @@ tables! {
     Thumbnail = 0x7a,
     /// Files that wait for their upload.
     PendingMedia = 0x7b,
+    /// Content that nobody gets.
+    QuarantinedMedia = 0x7c,
+    /// What users have uploaded.
+    MediaUsage = 0x7d,
+    /// Files by user.
+    MediaOfUser = 0x7e,
+    /// Previews of links.
+    UrlPreview = 0x7f,
     /// Domains of the allow-list.
     Domain = 0x80,
     /// Exact addresses that override the allow-list.

@@ -31,7 +31,7 @@ verified_tables! {
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
     invitations: ThirdPartyInviteKey, ThirdPartyInviteByAddressKey, InviteMailKey;
-    media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey;
+    media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey, QuarantineKey, MediaUsageKey, MediaOfUserKey, UrlPreviewKey;
     meta: FormatKey, NumberBlockKey, LastPositionKey, StateNodeKey;
     oauth: OauthClientKey, OauthSessionKey, OauthSelectorKey, UpstreamLinkKey, OauthUnusedClientKey;
     policy: DomainKey, AddressRuleKey, AuditKey, MailJobKey;

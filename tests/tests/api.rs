@@ -28,6 +28,8 @@ mod guests;
 mod invitations;
 #[path = "api/joins.rs"]
 mod joins;
+#[path = "api/media.rs"]
+mod media;
 #[path = "api/mutations.rs"]
 mod mutations;
 #[path = "api/oauth.rs"]
@@ -57,6 +59,8 @@ mod sliding_sync;
 mod rendezvous;
 #[path = "api/sync.rs"]
 mod sync;
+#[path = "api/tls.rs"]
+mod tls;
 #[path = "api/typing.rs"]
 mod typing;
 #[path = "api/upstream.rs"]

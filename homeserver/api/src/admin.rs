@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod audit;
 pub mod domains;
+pub mod media;
 pub mod registration_tokens;
 pub mod reports;
 pub mod shared_secret;
@@ -15,6 +16,7 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = addresses::routes(routes);
     let routes = audit::routes(routes);
     let routes = domains::routes(routes);
+    let routes = media::routes(routes);
     let routes = registration_tokens::routes(routes);
     let routes = reports::routes(routes);
     shared_secret::routes(routes)

@@ -14,6 +14,7 @@ use pli_core::{
     media::{MediaFiles, MediaSettings},
     outgoing::Outgoing,
     policy::retention::Limits,
+    previews::{PreviewSettings, Previews},
     rooms::{Retention, RoomSettings, RoomsParts},
     sync::{Sync, SyncParts},
     transactions::TransactionsParts,
@@ -88,6 +89,8 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         parts.random.clone(),
         parts.base_url.clone(),
     );
+    let media = media(&parts)?;
+    let previews = previews(&parts, &media)?;
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
@@ -96,8 +99,9 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         filters: sync.filters().clone(),
         history: sync.history().clone(),
         invitations: invitations.clone(),
-        media: media(&parts),
+        media,
         oauth,
+        previews,
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
         sends: Sends::default(),
@@ -128,7 +132,8 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let telling: BoxFuture<'static, ()> = Box::pin(transactions.run(state.stopping.0.clone()));
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
     let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
-    let sweep = Sweep::new(parts.store.clone(), parts.clock.clone(), state.media.clone());
+    let (store, clock) = (parts.store.clone(), parts.clock.clone());
+    let sweep = Sweep::new(store, clock, state.media.clone(), state.previews.clone());
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
     let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
     let mut background =
@@ -270,13 +275,26 @@ fn sync_of(rooms: &Rooms, encryption: &Encryption, push: &Push, stopping: &Stopp
     })
 }
 
-fn media(parts: &Parts) -> Media {
+fn media(parts: &Parts) -> Result<Media> {
     let config = &parts.config.media;
     let settings = MediaSettings {
         upload_limit_bytes: config.upload_limit_bytes,
         thumbnail_workers: usize::try_from(config.thumbnail_workers).unwrap_or(usize::MAX),
+        user_quota_bytes: config.user_quota_bytes,
+        user_quota_files: config.user_quota_files,
     };
     let files = MediaFiles::local(parts.data_dir.join("media"));
     let sources = (parts.clock.clone(), parts.random.clone());
     Media::new(parts.store.clone(), sources, parts.server_name.clone(), settings, files)
+}
+
+fn previews(parts: &Parts, media: &Media) -> Result<Previews> {
+    let config = &parts.config.media;
+    let settings = PreviewSettings {
+        enabled: config.url_previews,
+        denied_domains: config.url_previews_denied_domains.clone(),
+    };
+    let outgoing = Outgoing::new(config.url_previews_allow_private_addresses)?;
+    let place = (parts.store.clone(), parts.clock.clone());
+    Ok(Previews::new(place, media.clone(), outgoing, settings))
 }

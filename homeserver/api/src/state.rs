@@ -70,6 +70,8 @@ app_state! {
     media: Media,
     /// Sign-in in the browser.
     oauth: Oauth,
+    /// Previews of links.
+    previews: pli_core::previews::Previews,
     /// Push rules, unread counts, pushers.
     push: Push,
     /// Limits on the rate of requests.

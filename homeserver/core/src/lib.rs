@@ -24,6 +24,7 @@ pub mod numbers;
 pub mod oauth;
 pub mod outgoing;
 pub mod policy;
+pub mod previews;
 pub mod push;
 pub mod random;
 pub mod receipts;
@@ -61,6 +62,7 @@ pub mod records {
 
 pub use pli_federation::keys::SigningKey;
 pub use pli_store::{Store, StoreError};
+pub use previews::Previews;
 pub use push::Push;
 pub use random::Random;
 pub use receipts::Receipts;

@@ -4,7 +4,11 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
 
 mod download;
+mod draw;
 mod files;
+mod moderation;
+mod pictures;
+mod quota;
 mod sweep;
 mod thumbnail;
 mod upload;
@@ -12,13 +16,14 @@ mod upload;
 use std::sync::Arc;
 
 use pli_store::Store;
-use ruma::{OwnedServerName, ServerName};
-use tokio::sync::Semaphore;
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use tokio::sync::{RwLock, Semaphore};
 
 pub use self::{
     download::{File, FileStream},
     files::MediaFiles,
-    thumbnail::{Method, Size},
+    moderation::{Entry, Page},
+    thumbnail::{Fit, Method, Size},
     upload::{Meta, UploadError},
 };
 use crate::{Clock, Error, Random, Result};
@@ -30,11 +35,20 @@ pub struct MediaSettings {
     pub upload_limit_bytes: u64,
     /// Images being decoded at once.
     pub thumbnail_workers: usize,
+    /// Bytes that one user may have uploaded; 0 is no limit.
+    pub user_quota_bytes: u64,
+    /// Files that one user may have uploaded; 0 is no limit.
+    pub user_quota_files: u64,
 }
 
 impl Default for MediaSettings {
     fn default() -> Self {
-        Self { upload_limit_bytes: 100 * 1024 * 1024, thumbnail_workers: 2 }
+        Self {
+            upload_limit_bytes: 100 * 1024 * 1024,
+            thumbnail_workers: 2,
+            user_quota_bytes: 0,
+            user_quota_files: 0,
+        }
     }
 }
 
@@ -50,6 +64,10 @@ pub struct Media {
     server_name: OwnedServerName,
     settings: Arc<MediaSettings>,
     files: MediaFiles,
+    /// Whose the pictures of previews are; nobody's account.
+    previewer: OwnedUserId,
+    /// Shared by those who place bytes, taken alone by those who remove them.
+    placing: Arc<RwLock<()>>,
     /// Permits to decode an image.
     decoding: Arc<Semaphore>,
     /// Permits to wait for one.
@@ -58,18 +76,34 @@ pub struct Media {
 
 impl Media {
     /// The media of a server.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a server name that is too long for a user id.
     pub fn new(
         store: Store,
         (clock, random): (Clock, Random),
         server_name: OwnedServerName,
         settings: MediaSettings,
         files: MediaFiles,
-    ) -> Self {
+    ) -> Result<Self> {
+        let previewer = UserId::parse(format!("@_previews:{server_name}"))
+            .map_err(|error| Error::bug(format!("the server's name: {error}")))?;
         let decoding = Arc::new(Semaphore::new(settings.thumbnail_workers.max(1)));
         let waiting = Arc::new(Semaphore::new(THUMBNAILS_WAITING));
         let settings = Arc::new(settings);
-        Self { store, clock, random, server_name, settings, files, decoding, waiting }
+        let placing = Arc::default();
+        Ok(Self {
+            store,
+            clock,
+            random,
+            server_name,
+            settings,
+            files,
+            previewer,
+            placing,
+            decoding,
+            waiting,
+        })
     }
 
     /// Largest upload, in bytes.

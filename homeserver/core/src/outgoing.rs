@@ -1,6 +1,8 @@
 //! Requests of this server to addresses that others chose: bounded in time and size, without redirects,
 //! and never to private or loopback addresses unless the configuration allows them.
 
+mod pages;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
@@ -13,6 +15,7 @@ use reqwest::{
 };
 use url::{Host, Url};
 
+pub use self::pages::Page;
 use crate::{Error, Result};
 
 /// Time for a connection to come about.

@@ -1,5 +1,5 @@
 //! Removes what has ended and nobody will ask for again: sessions of mails, login tokens, transaction
-//! ids, identifiers of files that were never uploaded.
+//! ids, identifiers of files that were never uploaded, previews of links.
 //!
 //! A round goes through the tables in small steps with pauses between them, so that it disturbs nobody.
 //! Nothing is noted down: after a restart the next round finds what the one before left.
@@ -16,7 +16,9 @@ use pli_schema::{
 use pli_store::{Scan, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, Error, Media, MilliSeconds, Result, accounts::validation::PROOF_LIFETIME_MS};
+use crate::{
+    Clock, Error, Media, MilliSeconds, Previews, Result, accounts::validation::PROOF_LIFETIME_MS,
+};
 
 /// Rows looked at in one step.
 const STEP: usize = 200;
@@ -33,14 +35,15 @@ pub struct Sweep {
     store: Store,
     clock: Clock,
     media: Media,
+    previews: Previews,
     step_pause: Duration,
 }
 
 impl Sweep {
     /// Rounds through a store.
     #[must_use]
-    pub const fn new(store: Store, clock: Clock, media: Media) -> Self {
-        Self { store, clock, media, step_pause: STEP_PAUSE }
+    pub const fn new(store: Store, clock: Clock, media: Media, previews: Previews) -> Self {
+        Self { store, clock, media, previews, step_pause: STEP_PAUSE }
     }
 
     /// One round after the other until `stop`.
@@ -76,6 +79,7 @@ impl Sweep {
                 transaction.at_ms.saturating_add(TRANSACTION_LIFETIME_MS) <= now_ms
             })
             .await?;
+        removed += self.previews.sweep(self.step_pause).await?;
         removed += self.media.sweep(self.step_pause).await?;
         Ok(removed)
     }
@@ -248,7 +252,12 @@ mod tests {
         let name = ruma::owned_server_name!("x");
         let files = MediaFiles::in_memory();
         let media = Media::new(store.clone(), sources, name, MediaSettings::default(), files);
-        let mut sweep = Sweep::new(store.clone(), clock.clone(), media);
+        let media = media.unwrap();
+        let settings = crate::previews::PreviewSettings::default();
+        let outgoing = crate::outgoing::Outgoing::new(false).unwrap();
+        let place = (store.clone(), clock.clone());
+        let previews = Previews::new(place, media.clone(), outgoing, settings);
+        let mut sweep = Sweep::new(store.clone(), clock.clone(), media, previews);
         sweep.step_pause = Duration::ZERO;
         fill(&store, clock.now_ms()).await;
         test_clock.advance_ms(1);

@@ -208,6 +208,18 @@ settings! {
         pub allow_unauthenticated: bool = false;
         /// Images that are decoded at once for thumbnails; each may take 256 MiB for a moment.
         pub thumbnail_workers: u32 = 2;
+        /// Bytes that one user may have uploaded, in all; 0 is no limit.
+        pub user_quota_bytes: u64 = 0;
+        /// Files that one user may have uploaded, in all; 0 is no limit.
+        pub user_quota_files: u64 = 0;
+        /// The server looks at pages to which people link and shows clients title, text and picture. It
+        /// then reaches addresses that people choose (never private ones), and whoever runs a page sees
+        /// that somebody of this server links to it.
+        pub url_previews: bool = false;
+        /// Domains that are never looked at for previews, with everything below them.
+        pub url_previews_denied_domains: Vec<String> = Vec::new();
+        /// Pages on private and loopback addresses are looked at for previews. For test deployments.
+        pub url_previews_allow_private_addresses: bool = false;
     }
 
     /// Push notifications.

@@ -2,12 +2,10 @@
 //! `GET /_matrix/client/v1/media/download/{serverName}/{mediaId}`
 //! `GET /_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}`
 //! `GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}`
-//! `GET /_matrix/client/v1/media/preview_url`
 //! `GET /_matrix/media/v3/config`
 //! `GET /_matrix/media/v3/download/{serverName}/{mediaId}`
 //! `GET /_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}`
 //! `GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}`
-//! `GET /_matrix/media/v3/preview_url`
 //!
 //! The paths below `/_matrix/media/` without a token are served if the configuration says so only.
 //!
@@ -23,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use pli_core::media::{File, Media, Method, Size};
+use pli_core::media::{File, Fit, Media, Method, Size};
 use ruma::{
     ServerName, UInt,
     api::client::{
@@ -33,7 +31,7 @@ use ruma::{
     http_headers::{ContentDisposition, ContentDispositionType},
 };
 
-use crate::{RawJson, Result, Routes, Ruma, User, state::ServerInfo};
+use crate::{Result, Routes, Ruma, User, state::ServerInfo};
 
 /// Types that browsers show without running anything
 /// (<https://spec.matrix.org/v1.19/client-server-api/#serving-inline-content>).
@@ -78,7 +76,7 @@ async fn send(media: &Media, wanted: Wanted<'_>, headers: &HeaderMap) -> Result<
 async fn send_thumbnail(
     media: &Media,
     wanted: Wanted<'_>,
-    (width, height, method): (UInt, UInt, Option<ruma::media::Method>),
+    (width, height, method, animated): (UInt, UInt, Option<ruma::media::Method>, Option<bool>),
     headers: &HeaderMap,
 ) -> Result<Response> {
     let side = |side: UInt| u32::try_from(u64::from(side)).unwrap_or(u32::MAX);
@@ -88,7 +86,8 @@ async fn send_thumbnail(
         Some(ruma::media::Method::Scale) | None => Method::Scale,
         Some(_) => return Err(pli_core::Error::invalid_param("There is no such method").into()),
     };
-    let file = media.thumbnail(wanted.place, size, method, wanted.timeout).await?;
+    let fit = Fit { size, method, animated: animated.unwrap_or(false) };
+    let file = media.thumbnail(wanted.place, fit, wanted.timeout).await?;
     answer(media, &file, headers).await
 }
 
@@ -205,7 +204,7 @@ async fn thumbnail(
 ) -> Result<Response> {
     let place = (&*request.server_name, request.media_id.as_str());
     let wanted = Wanted { place, name: None, timeout: request.timeout_ms };
-    let size = (request.width, request.height, request.method);
+    let size = (request.width, request.height, request.method, request.animated);
     send_thumbnail(&media, wanted, size, &headers).await
 }
 
@@ -242,7 +241,7 @@ async fn open_thumbnail(
     require_open(&server)?;
     let place = (&*request.server_name, request.media_id.as_str());
     let wanted = Wanted { place, name: None, timeout: request.timeout_ms };
-    let size = (request.width, request.height, request.method);
+    let size = (request.width, request.height, request.method, request.animated);
     send_thumbnail(&media, wanted, size, &headers).await
 }
 
@@ -264,11 +263,6 @@ async fn legacy_config(
     Ruma(legacy::get_media_config::v3::Response::new(limit))
 }
 
-/// This server looks at no page on behalf of its users: the preview of every page is empty.
-async fn no_preview(_: User) -> RawJson {
-    RawJson("{}".into())
-}
-
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
     routes
@@ -276,12 +270,10 @@ pub fn routes(routes: Routes) -> Routes {
         .ruma(download)
         .ruma(download_named)
         .ruma(thumbnail)
-        .at::<authenticated::get_media_preview::v1::Request, _, _>(no_preview)
         .ruma(legacy_config)
         .ruma(open_download)
         .ruma(open_download_named)
         .ruma(open_thumbnail)
-        .at::<legacy::get_media_preview::v3::Request, _, _>(no_preview)
 }
 
 #[cfg(test)]

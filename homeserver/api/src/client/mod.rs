@@ -74,6 +74,7 @@ endpoints! {
     initial_sync,
     keys,
     media,
+    media_preview,
     media_upload,
     members,
     membership,

@@ -55,7 +55,7 @@ impl Media {
         let mut feed = self.store.subscribe();
         let record = self.record_of(media_id).await?;
         if let Some(content) = record.content {
-            return Ok(content.into());
+            return self.circulating(content.into()).await;
         }
         let uploader = Topic::User(record.uploader);
         let uploaded = async {
@@ -70,9 +70,14 @@ impl Media {
             }
         };
         match tokio::time::timeout(timeout.min(WAIT_MAX), uploaded).await {
-            Ok(file) => file,
+            Ok(Ok(file)) => self.circulating(file).await,
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::NotYetUploaded("The file has not been uploaded yet".into())),
         }
+    }
+
+    async fn circulating(&self, file: File) -> Result<File> {
+        if self.is_quarantined(&file.hash).await? { Err(no_media()) } else { Ok(file) }
     }
 
     async fn record_of(&self, media_id: &str) -> Result<MediaRecord> {

@@ -24,7 +24,14 @@ pub struct MediaFiles {
     store: Arc<OnceCell<Arc<dyn ObjectStore>>>,
 }
 
-/// Bytes that were written.
+/// Bytes that came and lie under a name of their own until they are placed.
+#[derive(Clone, Debug)]
+pub(super) struct Received {
+    incoming: Path,
+    pub(super) written: Written,
+}
+
+/// Bytes on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) hash: ContentHash,
@@ -85,14 +92,14 @@ impl MediaFiles {
         Ok(Arc::new(local.with_fsync(true)))
     }
 
-    /// Writes bytes as they come, at most `limit`, and names them by their hash. `name` is unique to
-    /// this upload and holds letters only.
-    pub(super) async fn write<S, E>(
+    /// Writes bytes as they come, at most `limit`. `name` is unique to this upload and holds letters
+    /// only.
+    pub(super) async fn receive<S, E>(
         &self,
         name: &str,
         mut source: S,
         limit: u64,
-    ) -> Result<Written, WriteError<E>>
+    ) -> Result<Received, WriteError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
@@ -122,8 +129,22 @@ impl MediaFiles {
         }
         upload.finish().await?;
         let hash = hasher.finalize().into();
-        store.rename(&incoming, &path(&hash)).await?;
-        Ok(Written { hash, size_bytes })
+        Ok(Received { incoming, written: Written { hash, size_bytes } })
+    }
+
+    /// Names bytes that came by their hash.
+    pub(super) async fn place(&self, received: &Received) -> Result<()> {
+        let to = path(&received.written.hash);
+        let renamed = self.store().await?.rename(&received.incoming, &to).await;
+        renamed.map_err(|error| failed(&error))
+    }
+
+    /// Removes the bytes of a hash, if they are there.
+    pub(super) async fn delete(&self, hash: &ContentHash) -> Result<()> {
+        match self.store().await?.delete(&path(hash)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
     }
 
     /// The bytes of a hash, or a range of them.

@@ -1,8 +1,8 @@
-//! Removing what has ended: identifiers that were never uploaded to.
+//! Removing what has ended: identifiers that were never uploaded to, bytes that nothing names.
 
 use std::time::Duration;
 
-use pli_schema::records::media::{MediaKey, PendingMediaKey};
+use pli_schema::records::media::{ContentHash, MediaBytesKey, MediaKey, PendingMediaKey};
 use pli_store::Scan;
 
 use super::{Media, upload::expired};
@@ -16,8 +16,14 @@ impl Media {
     /// were removed.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store and of the disk.
     pub(crate) async fn sweep(&self, pause: Duration) -> Result<usize> {
+        let pending = self.sweep_pending(pause).await?;
+        let unused = self.sweep_unused(pause).await?;
+        Ok(pending.saturating_add(unused))
+    }
+
+    async fn sweep_pending(&self, pause: Duration) -> Result<usize> {
         let now_ms = self.clock.now_ms();
         let mut range = Scan::<PendingMediaKey>::prefix(()).limit(STEP);
         let mut removed = 0;
@@ -51,5 +57,23 @@ impl Media {
                 Ok::<_, Error>(())
             })
             .await
+    }
+
+    /// Bytes whose last file was deleted, where the server stopped before it had removed them.
+    async fn sweep_unused(&self, pause: Duration) -> Result<usize> {
+        let mut range = Scan::<MediaBytesKey>::prefix(()).limit(STEP);
+        let mut removed = 0;
+        loop {
+            let rows = self.store.scan(&range).await?;
+            let Some(last) = rows.last().map(|row| row.key.hash) else { return Ok(removed) };
+            let unused = rows.into_iter().filter(|row| row.record.uses == 0);
+            let unused: Vec<ContentHash> = unused.map(|row| row.key.hash).collect();
+            for hash in unused {
+                self.remove_unused(&hash).await?;
+                removed += 1;
+            }
+            range = range.after((last,));
+            tokio::time::sleep(pause).await;
+        }
     }
 }

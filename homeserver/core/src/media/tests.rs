@@ -1,5 +1,8 @@
 //! Media in memory, and in a directory.
 
+mod animation;
+mod moderation;
+
 use std::{convert::Infallible, io::Cursor, time::Duration};
 
 use bytes::Bytes;
@@ -23,11 +26,13 @@ fn world_with(settings: MediaSettings, files: MediaFiles) -> World {
     let clock = TestClock::new(1_000_000);
     let sources = (Clock::Test(clock.clone()), Random::seeded(5));
     let store = Store::in_memory();
-    World { media: Media::new(store, sources, owned_server_name!("x"), settings, files), clock }
+    let media = Media::new(store, sources, owned_server_name!("x"), settings, files);
+    World { media: media.unwrap(), clock }
 }
 
 fn world() -> World {
-    let settings = MediaSettings { upload_limit_bytes: 1_000_000, thumbnail_workers: 1 };
+    let upload_limit_bytes = 1_000_000;
+    let settings = MediaSettings { upload_limit_bytes, ..MediaSettings::default() };
     world_with(settings, MediaFiles::in_memory())
 }
 
@@ -73,7 +78,8 @@ impl World {
 
     async fn thumbnail(&self, uri: &OwnedMxcUri, size: (u32, u32), method: Method) -> Result<File> {
         let size = Size { width: size.0, height: size.1 };
-        self.media.thumbnail(uri.parts().unwrap(), size, method, NOW).await
+        let fit = Fit { size, method, animated: false };
+        self.media.thumbnail(uri.parts().unwrap(), fit, NOW).await
     }
 }
 
@@ -162,7 +168,8 @@ async fn strange_identifiers_are_no_media() {
         assert!(matches!(found, Err(Error::NotFound(_))), "{id:?}");
         let size = Size { width: 32, height: 32 };
         let place = (server_name!("x"), id);
-        let found = world.media.thumbnail(place, size, Method::Crop, NOW).await;
+        let fit = Fit { size, method: Method::Crop, animated: false };
+        let found = world.media.thumbnail(place, fit, NOW).await;
         assert!(matches!(found, Err(Error::NotFound(_))), "{id:?}");
         let put = world.media.upload_to(alice(), place, &Meta::default(), source(b"x")).await;
         assert!(matches!(put.map_err(core), Err(Error::NotFound(_))), "{id:?}");
@@ -237,7 +244,7 @@ async fn thumbnails_of_the_four_formats_are_made_and_kept() {
         assert_eq!(world.bytes(&whole, None).await.unwrap(), bytes);
     }
     let kept = world.media.store.scan(&Scan::<ThumbnailKey>::prefix(())).await.unwrap();
-    assert_eq!(kept.len(), 4 * 3);
+    assert_eq!(kept.len(), 4 * (3 + 1));
 }
 
 #[tokio::test]

@@ -2,27 +2,23 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#thumbnails>
 
-use std::{io::Cursor, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
-use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, imageops::FilterType,
-};
-use pli_schema::records::media::{ThumbnailKey, ThumbnailRecord};
+use pli_schema::records::media::{MediaBytesKey, ThumbnailKey, ThumbnailRecord};
 use ruma::ServerName;
 
-use super::{File, Media, upload::count_use};
+use super::{
+    File, Media,
+    draw::{self, Drawn, SIDE_MAX},
+    no_media,
+    upload::count_use,
+};
 use crate::{Error, Result};
 
 /// Largest file that is looked at.
 const SOURCE_MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// Longest side of an image that is decoded.
-const SIDE_MAX: u32 = 16_384;
-/// Memory for one decoded image.
-const DECODED_MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// Quality of JPEG thumbnails.
-const JPEG_QUALITY: u8 = 82;
 
 /// How an image is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +48,19 @@ pub struct Size {
     pub height: u32,
 }
 
-struct Made {
-    bytes: Vec<u8>,
-    content_type: &'static str,
+/// What a thumbnail is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Its size, at least.
+    pub size: Size,
+    /// How it is fitted.
+    pub method: Method,
+    /// Animated, if the image is. Else the first image of an animation.
+    pub animated: bool,
 }
 
 impl Media {
-    /// A thumbnail at least as large as asked for, or the file itself if it is smaller than that.
+    /// A thumbnail at least as large as asked for, or the image itself if it is not larger than that.
     ///
     /// # Errors
     /// [`Error::InvalidParam`] for a size of 0, and for a file that is no image of a known format;
@@ -67,36 +69,27 @@ impl Media {
     pub async fn thumbnail(
         &self,
         (server_name, media_id): (&ServerName, &str),
-        size: Size,
-        method: Method,
+        fit: Fit,
         timeout: Duration,
     ) -> Result<File> {
-        if size.width == 0 || size.height == 0 {
+        if fit.size.width == 0 || fit.size.height == 0 {
             return Err(Error::invalid_param("A thumbnail has at least one pixel"));
         }
         let file = self.file(server_name, media_id, timeout).await?;
-        let Some((size, method)) = next_larger(size, method) else {
-            return Ok(file);
-        };
+        let fit = next_larger(fit);
         let key = ThumbnailKey {
             hash: file.hash,
-            width: size.width,
-            height: size.height,
-            method: method as u8,
+            width: fit.size.width,
+            height: fit.size.height,
+            method: fit.method as u8 + if fit.animated { 2 } else { 0 },
         };
         if let Some(record) = self.store.get(&key).await? {
-            return Ok(of_record(&file, record));
+            return Ok(of_record(record));
         }
-        self.make(&file, &key, size, method).await
+        self.make(&file, &key, fit).await
     }
 
-    async fn make(
-        &self,
-        file: &File,
-        key: &ThumbnailKey,
-        size: Size,
-        method: Method,
-    ) -> Result<File> {
+    async fn make(&self, file: &File, key: &ThumbnailKey, fit: Fit) -> Result<File> {
         if file.size_bytes > SOURCE_MAX_BYTES {
             return Err(Error::too_large("The image is too large for a thumbnail"));
         }
@@ -105,129 +98,96 @@ impl Media {
         let closed = |_| Error::bug("the thumbnail workers are gone");
         let decoding = self.decoding.clone().acquire_owned().await.map_err(closed)?;
         let source = self.files.read_whole(&file.hash).await?;
-        let made = tokio::task::spawn_blocking(move || {
+        let drawn = tokio::task::spawn_blocking(move || {
             let _decoding = decoding;
-            draw(&source, size, method)
+            draw::draw(&source, fit)
         });
-        let made = made.await.map_err(|error| Error::bug(format!("thumbnail: {error}")))??;
-        match made {
-            Some(made) => self.keep(file, key, made).await,
-            None => Ok(file.clone()),
+        match drawn.await.map_err(|error| Error::bug(format!("thumbnail: {error}")))?? {
+            Drawn::Made { bytes, content_type } => self.keep(key, bytes, content_type).await,
+            Drawn::Source { content_type } => self.keep_source(file, key, content_type).await,
         }
     }
 
-    async fn keep(&self, file: &File, key: &ThumbnailKey, made: Made) -> Result<File> {
-        let bytes = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(made.bytes))]);
-        let written = self.files.write(&self.random.letters(24), bytes, u64::MAX).await;
-        let written = written.map_err(|_| Error::bug("a thumbnail could not be written"))?;
+    async fn keep(
+        &self,
+        key: &ThumbnailKey,
+        bytes: Vec<u8>,
+        content_type: &'static str,
+    ) -> Result<File> {
+        let bytes = stream::iter([Ok::<_, Infallible>(Bytes::from(bytes))]);
+        let received = self.files.receive(&self.random.letters(24), bytes, u64::MAX).await;
+        let received = received.map_err(|_| Error::bug("a thumbnail could not be written"))?;
+        let written = received.written;
         let record = &ThumbnailRecord {
             hash: written.hash,
             size_bytes: written.size_bytes,
-            content_type: made.content_type.to_owned(),
+            content_type: content_type.to_owned(),
+        };
+        self.place(&received, |tx| async move {
+            let source = tx.get(&MediaBytesKey { hash: key.hash }).await?;
+            if source.is_none_or(|source| source.uses == 0) {
+                // Deleted meanwhile.
+                return Err(no_media());
+            }
+            if tx.get(key).await?.is_none() {
+                count_use(&tx, written).await?;
+                tx.put(key, record)?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(of_record(record.clone()))
+    }
+
+    /// Notes that the image is its own thumbnail, so that it need not be looked at again.
+    async fn keep_source(
+        &self,
+        file: &File,
+        key: &ThumbnailKey,
+        content_type: &'static str,
+    ) -> Result<File> {
+        let record = &ThumbnailRecord {
+            hash: file.hash,
+            size_bytes: file.size_bytes,
+            content_type: content_type.to_owned(),
         };
         self.store
             .write(|tx| async move {
-                if tx.get(key).await?.is_none() {
-                    count_use(&tx, written).await?;
-                    tx.put(key, record)?;
+                let source = tx.get(&MediaBytesKey { hash: key.hash }).await?;
+                if source.is_none_or(|source| source.uses == 0) {
+                    return Err(no_media());
                 }
-                Ok::<_, Error>(())
+                tx.put(key, record)?;
+                Ok(())
             })
             .await?;
-        Ok(of_record(file, record.clone()))
+        Ok(of_record(record.clone()))
     }
 }
 
-fn of_record(file: &File, record: ThumbnailRecord) -> File {
+fn of_record(record: ThumbnailRecord) -> File {
+    let extension = record.content_type.rsplit('/').next().unwrap_or_default();
     File {
         hash: record.hash,
         size_bytes: record.size_bytes,
+        file_name: Some(format!("thumbnail.{extension}")),
         content_type: Some(record.content_type),
-        file_name: file.file_name.clone(),
     }
 }
 
-fn next_larger(size: Size, method: Method) -> Option<(Size, Method)> {
-    let fits =
-        |(width, height, _): &&(u32, u32, Method)| *width >= size.width && *height >= size.height;
+/// The size that is made for one that was asked for; the whole image above the largest of them.
+fn next_larger(fit: Fit) -> Fit {
+    let fits = |(width, height, _): &&(u32, u32, Method)| {
+        *width >= fit.size.width && *height >= fit.size.height
+    };
     // Small squares are made for cropping only; scaled ones begin with 320x240.
-    let of_method = |(_, _, made): &&(u32, u32, Method)| *made == method || method == Method::Crop;
-    let &(width, height, _) = SIZES.iter().filter(of_method).find(fits)?;
-    Some((Size { width, height }, method))
-}
-
-/// Decodes, fits and encodes; `None` if the image is not larger than the thumbnail would be.
-fn draw(source: &[u8], size: Size, method: Method) -> Result<Option<Made>> {
-    let unknown = || Error::invalid_param("There is no thumbnail of this kind of file");
-    let mut reader =
-        ImageReader::new(Cursor::new(source)).with_guessed_format().map_err(|_| unknown())?;
-    let formats = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP];
-    let format = reader.format().filter(|format| formats.contains(format)).ok_or_else(unknown)?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODED_MAX_BYTES);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(refusal)?;
-    if decoder.total_bytes() > DECODED_MAX_BYTES {
-        return Err(Error::too_large("The image is too large for a thumbnail"));
-    }
-    let orientation = decoder.orientation().map_err(refusal)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(refusal)?;
-    image.apply_orientation(orientation);
-    if image.width() <= size.width && image.height() <= size.height {
-        return Ok(None);
-    }
-    let image = match method {
-        Method::Crop => {
-            // Never larger than the image itself.
-            let (width, height) = (size.width.min(image.width()), size.height.min(image.height()));
-            image.resize_to_fill(width, height, FilterType::CatmullRom)
+    let of_method =
+        |(_, _, made): &&(u32, u32, Method)| *made == fit.method || fit.method == Method::Crop;
+    match SIZES.iter().filter(of_method).find(fits) {
+        Some(&(width, height, method)) => Fit { size: Size { width, height }, method, ..fit },
+        None => {
+            let size = Size { width: SIDE_MAX, height: SIDE_MAX };
+            Fit { size, method: Method::Scale, ..fit }
         }
-        Method::Scale => {
-            let (width, height) = covering(&image, size);
-            image.resize_exact(width, height, FilterType::CatmullRom)
-        }
-    };
-    encode(image, format).map(Some)
-}
-
-/// The size in the image's proportions that is nowhere smaller than asked for, nor larger than the
-/// image.
-fn covering(image: &DynamicImage, size: Size) -> (u32, u32) {
-    let (width, height) = (u64::from(image.width().max(1)), u64::from(image.height().max(1)));
-    let (wanted_width, wanted_height) = (u64::from(size.width), u64::from(size.height));
-    let narrow = |side: u64| u32::try_from(side.max(1)).unwrap_or(u32::MAX);
-    // Compares wanted_width / width with wanted_height / height.
-    let (width, height) =
-        if wanted_width.saturating_mul(height) > wanted_height.saturating_mul(width) {
-            (wanted_width, height.saturating_mul(wanted_width) / width)
-        } else {
-            (width.saturating_mul(wanted_height) / height, wanted_height)
-        };
-    if width > u64::from(image.width()) || height > u64::from(image.height()) {
-        return (image.width(), image.height());
-    }
-    (narrow(width), narrow(height))
-}
-
-fn encode(image: DynamicImage, format: ImageFormat) -> Result<Made> {
-    let bug = |error: ImageError| Error::bug(format!("thumbnail: {error}"));
-    let mut bytes = Cursor::new(Vec::new());
-    let content_type = if format == ImageFormat::Jpeg || !image.color().has_alpha() {
-        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-        image.to_rgb8().write_with_encoder(encoder).map_err(bug)?;
-        "image/jpeg"
-    } else {
-        image.to_rgba8().write_to(&mut bytes, ImageFormat::Png).map_err(bug)?;
-        "image/png"
-    };
-    Ok(Made { bytes: bytes.into_inner(), content_type })
-}
-
-fn refusal(error: ImageError) -> Error {
-    match error {
-        ImageError::Limits(_) => Error::too_large("The image is too large for a thumbnail"),
-        _ => Error::invalid_param("The image is damaged or of an unknown format"),
     }
 }

@@ -13,7 +13,7 @@ use ruma::{MxcUri, OwnedMxcUri, ServerName, UserId};
 
 use super::{
     Media,
-    files::{WriteError, Written},
+    files::{Received, WriteError, Written},
     no_media,
 };
 use crate::{Error, MilliSeconds, Result};
@@ -53,8 +53,8 @@ impl Media {
     /// Keeps a file as it comes; no more of it is in memory than a few MiB.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] above the limit; [`Error::InvalidParam`] for a content type or name that is
-    /// too long; those of the source.
+    /// [`Error::TooLarge`] above the limit; [`Error::Forbidden`] above the user's quota;
+    /// [`Error::InvalidParam`] for a content type or name that is too long; those of the source.
     pub async fn upload<S, E>(
         &self,
         user_id: &UserId,
@@ -65,24 +65,28 @@ impl Media {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         check(meta)?;
-        let written = self.write(source).await?;
+        self.check_quota(user_id).await?;
+        let received = self.receive(source).await?;
+        let written = received.written;
         let key = &self.new_key();
         let record = &self.record(user_id, Some(content(written, meta)));
-        self.store
-            .write(|tx| async move {
-                count_use(&tx, written).await?;
-                tx.put(key, record)?;
-                Ok::<_, Error>(())
-            })
-            .await?;
+        self.place(&received, |tx| async move {
+            count_use(&tx, written).await?;
+            self.count_file(&tx, key, record).await?;
+            tx.put(key, record)?;
+            Ok(())
+        })
+        .await?;
         Ok(self.uri(&key.media_id))
     }
 
     /// Makes an identifier to which the file is uploaded later, and says until when.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] if too many of the user's wait already.
+    /// [`Error::LimitExceeded`] if too many of the user's wait already; [`Error::Forbidden`] above the
+    /// user's quota.
     pub async fn create(&self, user_id: &UserId) -> Result<(OwnedMxcUri, MilliSeconds)> {
+        self.check_quota(user_id).await?;
         let now_ms = self.clock.now_ms();
         let key = &self.new_key();
         let record = &self.record(user_id, None);
@@ -133,33 +137,53 @@ impl Media {
         let key = &self.key(media_id);
         let now_ms = self.clock.now_ms();
         may_upload(self.store.get(key).await.map_err(Error::from)?, user_id, now_ms)?;
-        let written = self.write(source).await?;
-        self.store
-            .write(|tx| async move {
-                let mut record = may_upload(tx.get(key).await?, user_id, now_ms)?;
-                count_use(&tx, written).await?;
-                record.content = Some(content(written, meta));
-                tx.put(key, &record)?;
-                let (user_id, media_id) = (user_id.to_owned(), key.media_id.clone());
-                tx.wake(Topic::User(user_id.clone()));
-                tx.delete(&PendingMediaKey { user_id, media_id });
-                Ok::<_, Error>(())
-            })
-            .await?;
+        self.check_quota(user_id).await?;
+        let received = self.receive(source).await?;
+        let written = received.written;
+        self.place(&received, |tx| async move {
+            let mut record = may_upload(tx.get(key).await?, user_id, now_ms)?;
+            record.content = Some(content(written, meta));
+            count_use(&tx, written).await?;
+            self.count_file(&tx, key, &record).await?;
+            tx.put(key, &record)?;
+            let (user_id, media_id) = (user_id.to_owned(), key.media_id.clone());
+            tx.wake(Topic::User(user_id.clone()));
+            tx.delete(&PendingMediaKey { user_id, media_id });
+            Ok(())
+        })
+        .await?;
         Ok(())
     }
 
-    async fn write<S, E>(&self, source: S) -> Result<Written, UploadError<E>>
+    async fn receive<S, E>(&self, source: S) -> Result<Received, UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let limit = self.settings.upload_limit_bytes;
-        let written = self.files.write(&self.random.letters(24), source, limit).await;
-        written.map_err(|error| match error {
+        let received = self.files.receive(&self.random.letters(24), source, limit).await;
+        received.map_err(|error| match error {
             WriteError::TooLarge => Error::too_large("The file is too large").into(),
             WriteError::Source(error) => UploadError::Source(error),
             WriteError::Failed(error) => error.into(),
         })
+    }
+
+    /// Places bytes that came and commits what names them. No bytes are removed meanwhile, and none stay
+    /// that nothing names.
+    pub(super) async fn place<F, Fut>(&self, received: &Received, write: F) -> Result<()>
+    where
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<()>>,
+    {
+        let committed = {
+            let _placing = self.placing.read().await;
+            self.files.place(received).await?;
+            self.store.write(write).await
+        };
+        if committed.is_err() {
+            self.remove_unused(&received.written.hash).await?;
+        }
+        committed
     }
 
     fn new_key(&self) -> MediaKey {
