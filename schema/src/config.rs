@@ -16,9 +16,9 @@ pub use self::{
     load::{ConfigError, load, suggestion},
     sections::{
         Addresses, ApplicationServiceSettings, CallSettings, ConnectionSettings, Durability,
-        LogFormat, LogSettings, MediaSettings, MetricsSettings, PushSettings, RateLimit,
-        RateLimitSettings, RoomSettings, ServerSettings, StorageSettings, SupportSettings,
-        TlsSettings, TurnSettings, WellKnownSettings,
+        LogFormat, LogSettings, MediaSettings, MetricsSettings, PresenceSettings, PushSettings,
+        RateLimit, RateLimitSettings, RoomSettings, ServerSettings, StorageSettings,
+        SupportSettings, TlsSettings, TurnSettings, WellKnownSettings,
     },
 };
 
@@ -159,6 +159,8 @@ config! {
     application_services: ApplicationServiceSettings,
     /// `[media]`
     media: MediaSettings,
+    /// `[presence]`
+    presence: PresenceSettings,
     /// `[push]`
     push: PushSettings,
     /// `[calls]`

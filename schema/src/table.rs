@@ -202,6 +202,10 @@ tables! {
     ThreadSubscription = 0x67,
     /// Changes of subscriptions to threads in their order.
     ThreadSubscriptionStream = 0x68,
+    /// Dehydrated devices.
+    DehydratedDevice = 0x69,
+    /// What users last said of their presence.
+    Presence = 0x6a,
     /// Push rules.
     PushRules = 0x70,
     /// Pushers.

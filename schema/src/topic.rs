@@ -12,6 +12,8 @@ pub enum Topic {
     Room(RoomNumber),
     /// Something of one user: account data, invites, membership, device lists, push rules.
     User(OwnedUserId),
+    /// The rooms of one user: a membership changed, or a room was forgotten.
+    Rooms(OwnedUserId),
     /// Something for one device: to-device messages, one-time key counts.
     Device(OwnedUserId, OwnedDeviceId),
     /// The allow-list of domains or another setting that is data changed.

@@ -38,7 +38,7 @@ verified_tables! {
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey, ExpiredEventKey;
     search: SearchWordKey, SearchWatermarkKey;
-    sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey, ThreadSubscriptionKey, ThreadSubscriptionStreamKey;
+    sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey, ThreadSubscriptionKey, ThreadSubscriptionStreamKey, DehydratedDeviceKey, PresenceKey;
 }
 
 fn verify<K: Key>(key: &[u8], record: &[u8]) -> Result<(), String> {

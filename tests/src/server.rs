@@ -62,6 +62,8 @@ pub fn test_config(dir: &std::path::Path) -> Config {
     config.sessions.limits = false;
     config.rate_limits.enabled = false;
     config.push.allow_private_addresses = true;
+    // A test that waits for one thing is not to be woken by someone who comes online.
+    config.presence.enabled = false;
     config
 }
 

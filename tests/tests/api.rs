@@ -16,6 +16,8 @@ mod appservices;
 mod basics;
 #[path = "api/calls.rs"]
 mod calls;
+#[path = "api/client_extras.rs"]
+mod client_extras;
 #[path = "api/clients.rs"]
 mod clients;
 #[path = "api/connections.rs"]
@@ -40,6 +42,8 @@ mod oauth_pages;
 mod old_sync;
 #[path = "api/people.rs"]
 mod people;
+#[path = "api/presence.rs"]
+mod presence;
 #[path = "api/profiles.rs"]
 mod profiles;
 #[path = "api/reports.rs"]

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pli_core::{
     AccountData, Appservices, Clock, DelayedEvents, Filters, History, Invitations, Media, Notifier,
-    Numbers, Oauth, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search, SigningKey,
-    Store, Sweep, ThreadSubscriptions, Transactions, Typing, UserDirectory,
+    Numbers, Oauth, Presence, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search,
+    SigningKey, Store, Sweep, ThreadSubscriptions, Transactions, Typing, UserDirectory,
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -78,7 +78,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     );
     let directory = UserDirectory::new(rooms.clone(), config.profiles.directory);
     let stopping = Stopping::default();
-    let sync = sync_of(&rooms, &encryption, &push, &stopping);
+    let sync = sync_of(&rooms, &encryption, (&push, config.presence.enabled), &stopping);
     let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
     let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
     let delayed_events = delayed_events(&parts, &rooms);
@@ -116,6 +116,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
             config: parts.config.clone(),
         },
         stopping,
+        presence: sync.presence().clone(),
         thread_subscriptions: sync.thread_subscriptions().clone(),
         typing: sync.typing().clone(),
         user_directory: directory.clone(),
@@ -257,7 +258,12 @@ fn mailer(parts: &Parts) -> Result<Mailer> {
 }
 
 /// Syncs with all they need.
-fn sync_of(rooms: &Rooms, encryption: &Encryption, push: &Push, stopping: &Stopping) -> Sync {
+fn sync_of(
+    rooms: &Rooms,
+    encryption: &Encryption,
+    (push, presence_enabled): (&Push, bool),
+    stopping: &Stopping,
+) -> Sync {
     let store = rooms.store();
     let notifier = Notifier::new(rooms.clone());
     Sync::new(SyncParts {
@@ -268,6 +274,7 @@ fn sync_of(rooms: &Rooms, encryption: &Encryption, push: &Push, stopping: &Stopp
         filters: Filters::new(store.clone()),
         account_data: AccountData::new(store.clone()),
         receipts: Receipts::new(rooms.clone()),
+        presence: Presence::new(rooms.clone(), notifier.clone(), presence_enabled),
         thread_subscriptions: ThreadSubscriptions::new(rooms.clone(), push.clone()),
         typing: Typing::new(rooms.clone(), notifier.clone()),
         notifier,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, DelayedEvents, Filters, History, Invitations, Media, Oauth, Push, Receipts,
-    Rendezvous, Reports, Rooms, Search, ThreadSubscriptions, Typing, UserDirectory,
+    AccountData, DelayedEvents, Filters, History, Invitations, Media, Oauth, Presence, Push,
+    Receipts, Rendezvous, Reports, Rooms, Search, ThreadSubscriptions, Typing, UserDirectory,
     accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
@@ -72,6 +72,8 @@ app_state! {
     oauth: Oauth,
     /// Previews of links.
     previews: pli_core::previews::Previews,
+    /// Who is there.
+    presence: Presence,
     /// Push rules, unread counts, pushers.
     push: Push,
     /// Limits on the rate of requests.

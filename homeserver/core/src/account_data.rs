@@ -84,10 +84,29 @@ impl AccountData {
         if self.store.get(&key).await?.is_none() {
             self.require_space(user_id).await?;
         }
-        let content = content.get();
+        let content = if is_deleted(content.get()) { DELETED } else { content.get() };
         self.store
             .write(|tx| async move { put(&tx, user_id, room_id, data_type, content).await })
             .await
+    }
+
+    /// Deletes account data, which is the same as setting it to `{}`
+    /// ([MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391)): clients learn of it by
+    /// that content. Nothing happens if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::ServerManaged`] for the types that only the server writes.
+    pub async fn delete(
+        &self,
+        user_id: &UserId,
+        room_id: Option<&RoomId>,
+        data_type: &str,
+    ) -> Result<()> {
+        if SERVER_MANAGED.contains(&data_type) {
+            let text = format!("Cannot delete {data_type} through this API");
+            return Err(Error::ServerManaged(text));
+        }
+        self.store.write(|tx| async move { delete(&tx, user_id, room_id, data_type).await }).await
     }
 
     async fn require_space(&self, user_id: &UserId) -> Result<()> {
@@ -109,7 +128,8 @@ impl AccountData {
         data_type: &str,
     ) -> Result<String> {
         let found = self.store.get(&key(user_id, room_id, data_type)).await?;
-        found.map(|record| record.content).ok_or_else(|| Error::not_found("Account data not found"))
+        let found = found.map(|record| record.content).filter(|content| !is_deleted(content));
+        found.ok_or_else(|| Error::not_found("Account data not found"))
     }
 
     /// All account data of a user as of the newest commit, in the order of the types, global first.
@@ -119,7 +139,8 @@ impl AccountData {
     pub async fn all(&self, user_id: &UserId) -> Result<Vec<AccountDataEvent>> {
         let scan = Scan::<AccountDataKey>::prefix((user_id.to_owned(),));
         let rows = self.store.scan(&scan).await?;
-        Ok(rows.into_iter().map(|row| event(row.key, row.record)).collect())
+        let rows = rows.into_iter().filter(|row| !is_deleted(&row.record.content));
+        Ok(rows.map(|row| event(row.key, row.record)).collect())
     }
 
     /// All account data of a user for one room.
@@ -133,7 +154,8 @@ impl AccountData {
     ) -> Result<Vec<AccountDataEvent>> {
         let prefix = (user_id.to_owned(), room_id.to_string());
         let rows = self.store.scan(&Scan::<AccountDataKey>::prefix(prefix)).await?;
-        Ok(rows.into_iter().map(|row| event(row.key, row.record)).collect())
+        let rows = rows.into_iter().filter(|row| !is_deleted(&row.record.content));
+        Ok(rows.map(|row| event(row.key, row.record)).collect())
     }
 
     /// What changed after `since` up to `until`, in the order of the changes. What changed again after
@@ -256,6 +278,32 @@ impl AccountData {
     }
 }
 
+/// The content that stands for nothing (MSC3391).
+const DELETED: &str = "{}";
+
+/// Whether a content stands for nothing.
+fn is_deleted(content: &str) -> bool {
+    content.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(DELETED.bytes())
+}
+
+/// Deletes account data within a transaction, if it is there, and wakes the user's clients.
+///
+/// # Errors
+/// Those of the store.
+pub async fn delete(
+    tx: &Tx,
+    user_id: &UserId,
+    room_id: Option<&RoomId>,
+    data_type: &str,
+) -> Result<()> {
+    match tx.get(&key(user_id, room_id, data_type)).await? {
+        Some(record) if !is_deleted(&record.content) => {
+            put(tx, user_id, room_id, data_type, DELETED).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Sets account data within a transaction, also of the types that only the server writes, and wakes
 /// the user's clients.
 ///
@@ -351,6 +399,32 @@ mod tests {
         }
         assert!(matches!(data.set(alice, None, "x", &raw("[]")).await, Err(Error::BadJson(_))));
         assert!(matches!(data.get(alice, None, "x").await, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_told_once_and_then_not_there() {
+        let store = Store::in_memory();
+        let data = AccountData::new(store.clone());
+        let alice = user_id!("@alice:example.org");
+        let room = room_id!("!r:example.org");
+        data.set(alice, None, "a", &raw(r#"{"n":1}"#)).await.unwrap();
+        data.set(alice, Some(room), "b", &raw(r#"{"n":1}"#)).await.unwrap();
+        let before = store.position();
+        data.delete(alice, None, "a").await.unwrap();
+        data.set(alice, Some(room), "b", &raw("{ }")).await.unwrap();
+        data.delete(alice, None, "never there").await.unwrap();
+        assert!(matches!(data.get(alice, None, "a").await, Err(Error::NotFound(_))));
+        assert_eq!(data.all(alice).await.unwrap(), []);
+        assert_eq!(data.of_room(alice, room).await.unwrap(), []);
+        let told = data.changes(alice, before, store.position()).await.unwrap();
+        let told: Vec<_> =
+            told.iter().map(|e| (e.data_type.as_str(), e.content.as_str())).collect();
+        assert_eq!(told, [("a", "{}"), ("b", "{}")]);
+        let after = store.position();
+        data.delete(alice, None, "a").await.unwrap();
+        assert_eq!(store.position(), after);
+        let refused = data.delete(alice, None, "m.push_rules").await;
+        assert!(matches!(refused, Err(Error::ServerManaged(_))));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ mod approvals;
 mod appservice;
 mod browser_auth;
 mod cache;
+pub mod dehydrated;
 pub mod devices;
 pub mod emails;
 mod guests;

@@ -40,7 +40,7 @@ pub use self::{
     removal::remove_device,
     signatures::{SignatureFailure, SignatureFailures},
     to_device::{Inbox, ToDeviceMessages},
-    upload::KeyUpload,
+    upload::{KeyUpload, check_upload, put_upload},
 };
 use crate::Clock;
 

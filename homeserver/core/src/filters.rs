@@ -135,6 +135,16 @@ pub fn allows_type(filter: &RoomEventFilter, event_type: &str) -> bool {
     type_allowed(filter.types.as_deref(), &filter.not_types, event_type)
 }
 
+/// Whether a filter of events lets every event through, except for its room.
+#[must_use]
+pub fn allows_all(filter: &RoomEventFilter) -> bool {
+    filter.types.is_none()
+        && filter.not_types.is_empty()
+        && filter.senders.is_none()
+        && filter.not_senders.is_empty()
+        && filter.url_filter.is_none()
+}
+
 /// Whether a filter of events lets an event through. `has_url` says whether its content has the key
 /// `url`, and is only asked where the filter wants to know.
 #[must_use]

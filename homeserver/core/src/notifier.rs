@@ -219,6 +219,11 @@ impl Notifier {
                         state.wake_room(*room);
                     }
                     Topic::User(user_id) => {
+                        if let Some(user) = state.users.get(user_id) {
+                            user.wake();
+                        }
+                    }
+                    Topic::Rooms(user_id) => {
                         if let Some(user) = state.users.get_mut(user_id) {
                             user.change();
                         }
@@ -239,6 +244,25 @@ impl Notifier {
     /// Wakes those who listen in a room: for what is not in the store (typing).
     pub fn wake_room(&self, room: RoomNumber) {
         self.state.lock().wake_room(room);
+    }
+
+    /// Wakes those who listen in any of these rooms, each once: for what is not in the store (presence).
+    /// How many they are.
+    #[must_use]
+    pub fn wake_rooms(&self, rooms: &BTreeSet<RoomNumber>) -> usize {
+        let state = self.state.lock();
+        let users: HashSet<&OwnedUserId> =
+            rooms.iter().filter_map(|room| state.by_room.get(room)).flatten().collect();
+        let users = users.iter().filter_map(|user_id| state.users.get(*user_id));
+        users.filter(|user| !user.devices.is_empty()).map(User::wake).count()
+    }
+
+    /// The memberships of a user, read anew unless they are in memory.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn memberships(&self, user_id: &UserId) -> Result<Arc<UserRooms>> {
+        self.rooms_of(user_id).await.map(|(rooms, _)| rooms)
     }
 
     /// Whether someone listens.
@@ -360,7 +384,7 @@ impl Notifier {
 }
 
 impl User {
-    /// Something of the user changed: memberships must be read again.
+    /// The memberships of the user changed: they must be read again.
     fn change(&mut self) {
         self.changes = self.changes.saturating_add(1);
         self.rooms = None;

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// `next_batch` of a sync: everything up to a position has been seen.
 ///
-/// Written `s1_POSITION_INBOX_TYPING`; `1` is the layout, so that a log in several shards can put
+/// Written `s1_POSITION_INBOX_TYPING_PRESENCE`, older ones without the last part; `1` is the layout, so that a log in several shards can put
 /// several positions there later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncToken {
@@ -17,6 +17,8 @@ pub struct SyncToken {
     pub inbox: Position,
     /// The newest change of typing that was seen (a counter in memory, see the typing module).
     pub typing: u64,
+    /// The newest change of presence that was seen (a counter in memory); 0: none.
+    pub presence: u64,
 }
 
 impl SyncToken {
@@ -27,11 +29,13 @@ impl SyncToken {
     pub fn parse(token: &str) -> Result<Self> {
         let read = || {
             let (position, rest) = token.strip_prefix("s1_")?.split_once('_')?;
-            let (inbox, typing) = rest.split_once('_')?;
+            let (inbox, rest) = rest.split_once('_')?;
+            let (typing, presence) = rest.split_once('_').unwrap_or((rest, "0"));
             Some(Self {
                 position: Position(number(position)?),
                 inbox: Position(number(inbox)?),
                 typing: number(typing)?,
+                presence: number(presence)?,
             })
         };
         read().ok_or_else(|| Error::invalid_param("Malformed `since` token"))
@@ -40,7 +44,7 @@ impl SyncToken {
 
 impl std::fmt::Display for SyncToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "s1_{}_{}_{}", self.position, self.inbox, self.typing)
+        write!(f, "s1_{}_{}_{}_{}", self.position, self.inbox, self.typing, self.presence)
     }
 }
 
@@ -120,9 +124,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_come_back(position: u64, inbox: u64, typing: u64, index: u32) {
+        fn tokens_come_back(position: u64, inbox: u64, typing: u64, presence: u64, index: u32) {
             let token =
-                SyncToken { position: Position(position), inbox: Position(inbox), typing };
+                SyncToken { position: Position(position), inbox: Position(inbox), typing, presence };
             prop_assert_eq!(SyncToken::parse(&token.to_string()).unwrap(), token);
             let boundary = Boundary { position: Position(position), index };
             prop_assert_eq!(Boundary::parse(&boundary.to_string()).unwrap(), boundary);
@@ -150,6 +154,8 @@ mod tests {
             "s1_+1_0",
             "s1_1_-2",
             "s2_1_1",
+            "s1_1_1_1_x",
+            "s1_1_1_1_1_1",
             "s1_99999999999999999999_0",
             "t1_1",
             "1",
@@ -157,7 +163,7 @@ mod tests {
             assert!(SyncToken::parse(token).is_err(), "{token}");
             assert!(Boundary::parse(token).is_err(), "{token}");
         }
-        let sync = SyncToken { position: Position(7), inbox: Position(5), typing: 3 };
+        let sync = SyncToken { position: Position(7), inbox: Position(5), typing: 3, presence: 0 };
         assert_eq!(
             Boundary::parse(&sync.to_string()).unwrap(),
             Boundary { position: Position(8), index: 0 }

@@ -222,6 +222,12 @@ settings! {
         pub url_previews_allow_private_addresses: bool = false;
     }
 
+    /// Who is online. Changes are told together and seldom enough that they cost little.
+    pub struct PresenceSettings {
+        /// Clients are told who is online. Without it everyone is always offline.
+        pub enabled: bool = true;
+    }
+
     /// Push notifications.
     pub struct PushSettings {
         /// Gateways on private and loopback addresses are allowed. For test deployments.

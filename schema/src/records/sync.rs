@@ -1,7 +1,7 @@
 //! What a user keeps beside the events of rooms: receipts, account data and filters, each with the
 //! stream from which a sync learns what changed.
 
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Position, Record, RoomNumber, Stamp, table};
@@ -85,6 +85,29 @@ pub struct ThreadSubscriptionRecord {
 
 impl Record for ThreadSubscriptionRecord {}
 
+/// A dehydrated device (MSC3814).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DehydratedDeviceRecord {
+    /// Its id.
+    pub device_id: OwnedDeviceId,
+    /// The `device_data` with which a client brings it back, a JSON object.
+    pub data: String,
+}
+
+impl Record for DehydratedDeviceRecord {}
+
+/// What a user last said of their presence. Written when they say it and when they go, not with every
+/// sign of life.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceRecord {
+    /// The status message.
+    pub status_msg: Option<String>,
+    /// When the user was last active, in milliseconds since 1970.
+    pub last_active_ms: u64,
+}
+
+impl Record for PresenceRecord {}
+
 table! {
     /// The receipts of a room, one per user, kind and thread. `thread` is empty for unthreaded receipts,
     /// `main`, or the id of a thread's root.
@@ -118,6 +141,10 @@ table! {
     ThreadSubscriptionStream: pub struct ThreadSubscriptionStreamKey {
         user_id: OwnedUserId, at: Stamp, room: RoomNumber, root: OwnedEventId,
     } => ();
+    /// The dehydrated device of a user.
+    DehydratedDevice: pub struct DehydratedDeviceKey { user_id: OwnedUserId } => DehydratedDeviceRecord;
+    /// What a user last said of their presence.
+    Presence: pub struct PresenceKey { user_id: OwnedUserId } => PresenceRecord;
     /// The filters of a user.
     Filter: pub struct FilterKey { user_id: OwnedUserId, filter_id: String } => FilterRecord;
 }

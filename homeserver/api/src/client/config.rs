@@ -2,20 +2,24 @@
 //! `PUT /_matrix/client/v3/user/{userId}/account_data/{type}`
 //! `GET /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
 //! `PUT /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
+//! `DELETE /_matrix/client/unstable/org.matrix.msc3391/user/{userId}/account_data/{type}`
+//! `DELETE /_matrix/client/unstable/org.matrix.msc3391/user/{userId}/rooms/{roomId}/account_data/{type}`
 //!
-//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>,
+//! [MSC3391](https://github.com/matrix-org/matrix-spec-proposals/pull/3391)
 
-use axum::extract::State;
+use axum::extract::{Path, State};
+use http::Method;
 use pli_core::{AccountData, Push};
 use ruma::{
-    UserId,
+    OwnedRoomId, OwnedUserId, UserId,
     api::client::config::{
         get_global_account_data::v3 as get_global, get_room_account_data::v3 as get_room,
         set_global_account_data::v3 as set_global, set_room_account_data::v3 as set_room,
     },
 };
 
-use crate::{RawJson, Result, Routes, Ruma, identity::UserOrGuest};
+use crate::{Json, RawJson, Result, Routes, Ruma, identity::UserOrGuest};
 
 /// The user in the path must be the one who asks.
 ///
@@ -80,9 +84,40 @@ async fn set_room_account_data(
     Ok(Ruma(set_room::Response::new()))
 }
 
+async fn delete_global_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Path((user_id, data_type)): Path<(OwnedUserId, String)>,
+) -> Result<Json<serde_json::Value>> {
+    require_own(&user, &user_id)?;
+    account_data.delete(user.user_id(), None, &data_type).await?;
+    Ok(Json(serde_json::json!({})))
+}
+
+async fn delete_room_account_data(
+    State(account_data): State<AccountData>,
+    user: UserOrGuest,
+    Path((user_id, room_id, data_type)): Path<(OwnedUserId, OwnedRoomId, String)>,
+) -> Result<Json<serde_json::Value>> {
+    require_own(&user, &user_id)?;
+    account_data.delete(user.user_id(), Some(&room_id), &data_type).await?;
+    Ok(Json(serde_json::json!({})))
+}
+
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
+    const DELETE: &str = "/_matrix/client/unstable/org.matrix.msc3391/user/{userId}";
     routes
+        .path(
+            &Method::DELETE,
+            &format!("{DELETE}/account_data/{{type}}"),
+            delete_global_account_data,
+        )
+        .path(
+            &Method::DELETE,
+            &format!("{DELETE}/rooms/{{roomId}}/account_data/{{type}}"),
+            delete_room_account_data,
+        )
         .ruma(get_global_account_data)
         .ruma(set_global_account_data)
         .ruma(get_room_account_data)

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response as HttpResponse},
 };
 use pli_core::{
-    DelayedEvents, Rooms,
+    DelayedEvents, Presence, Rooms,
     delayed_events::NewDelayedEvent,
     rooms::{NewMessage, Origin, Sending},
 };
@@ -24,10 +24,12 @@ async fn send_message_event(
     State(rooms): State<Rooms>,
     State(delayed): State<DelayedEvents>,
     State(sends): State<Sends>,
+    State(presence): State<Presence>,
     user: UserOrGuest,
     Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
 ) -> Result<HttpResponse> {
+    presence.active(user.user_id(), user.device_id());
     let event_type = request.event_type.to_string();
     let origin_server_ts = timestamps::allowed(request.timestamp, &user);
     let sticky_duration_ms = request.sticky_duration_ms.map(|duration| duration.get());

@@ -3,13 +3,14 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#receipts>
 
 use axum::extract::State;
-use pli_core::{Error, Receipts, receipts::Markers};
+use pli_core::{Error, Presence, Receipts, receipts::Markers};
 use ruma::api::client::receipt::create_receipt::v3;
 
 use crate::{Result, Routes, Ruma, User};
 
 async fn create_receipt(
     State(receipts): State<Receipts>,
+    State(presence): State<Presence>,
     user: User,
     Ruma(request): Ruma<v3::Request>,
 ) -> Result<Ruma<v3::Response>> {
@@ -21,6 +22,7 @@ async fn create_receipt(
         v3::ReceiptType::FullyRead => markers.fully_read = event_id,
         _ => return Err(Error::invalid_param("Unknown receipt type").into()),
     }
+    presence.active(user.user_id(), user.device_id());
     receipts.set(&request.room_id, user.user_id(), &markers).await?;
     Ok(Ruma(v3::Response::new()))
 }

@@ -9,6 +9,9 @@ use http::Method;
 use pli_core::sync::{SlidingBody, SlidingRequest, Sync};
 
 use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest, sends::Sends};
+use ruma::presence::PresenceState;
+
+use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest};
 
 /// What stands in the query.
 #[derive(Debug, serde::Deserialize)]
@@ -16,6 +19,8 @@ struct InQuery {
     pos: Option<String>,
     /// Milliseconds.
     timeout: Option<u64>,
+    #[serde(default)]
+    set_presence: PresenceState,
 }
 
 async fn sliding_sync(
@@ -30,6 +35,7 @@ async fn sliding_sync(
         device_id: user.device_id().to_owned(),
         pos: query.pos.filter(|pos| !pos.is_empty()),
         timeout: Duration::from_millis(query.timeout.unwrap_or_default()),
+        set_presence: query.set_presence,
         body,
     };
     let answer = sync.sliding(&request).await?;

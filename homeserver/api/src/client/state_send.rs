@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response as HttpResponse},
 };
 use pli_core::{
-    DelayedEvents, Rooms,
+    DelayedEvents, Presence, Rooms,
     delayed_events::NewDelayedEvent,
     rooms::{NewState, Sending},
 };
@@ -23,10 +23,12 @@ use crate::{Result, Routes, Ruma, UserOrGuest, timestamps};
 async fn send_state_event(
     State(rooms): State<Rooms>,
     State(delayed): State<DelayedEvents>,
+    State(presence): State<Presence>,
     user: UserOrGuest,
     Query(delay): Query<Delay>,
     Ruma(request): Ruma<Request>,
 ) -> Result<HttpResponse> {
+    presence.active(user.user_id(), user.device_id());
     let event_type = request.event_type.to_string();
     let origin_server_ts = timestamps::allowed(request.timestamp, &user);
     let sticky_duration_ms = request.sticky_duration_ms.map(|duration| duration.get());

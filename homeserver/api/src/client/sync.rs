@@ -33,6 +33,7 @@ async fn sync_events(
         full_state: request.full_state,
         timeout: request.timeout.unwrap_or_default(),
         state_after,
+        set_presence: request.set_presence,
     };
     let answer = sync.sync(&request).await?;
     sends.answered(&user).await;

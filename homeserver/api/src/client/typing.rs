@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use pli_core::{Error, Typing};
+use pli_core::{Error, Presence, Typing};
 use ruma::{RoomId, UserId, api::client::typing::create_typing_event::v3};
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ struct Notice {
 
 async fn create_typing_event(
     State(typing): State<Typing>,
+    State(presence): State<Presence>,
     user: User,
     Path((room_id, user_id)): Path<(String, String)>,
     Json(notice): Json<Notice>,
@@ -35,6 +36,7 @@ async fn create_typing_event(
     if user.user_id() != user_id {
         return Err(Error::forbidden("You cannot type for another user").into());
     }
+    presence.active(user.user_id(), user.device_id());
     let timeout = notice.timeout.map_or(TIMEOUT_DEFAULT, Duration::from_millis);
     typing.set(&room_id, user.user_id(), notice.typing.then_some(timeout)).await?;
     Ok(Ruma(v3::Response::new()))

@@ -10,7 +10,7 @@ use pli_store::{Scan, Tx};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, Authenticated, oauth_sessions::forget_oauth_session, tokens::end_tokens};
-use crate::{Error, Result, encryption, push};
+use crate::{Error, Result, account_data, encryption, push};
 
 /// Longest name of a device, in characters.
 const DISPLAY_NAME_MAX: usize = 256;
@@ -132,6 +132,11 @@ impl Accounts {
     }
 }
 
+/// The account data in which a client keeps whether a device is silent, before the device's id
+/// ([MSC3890](https://github.com/matrix-org/matrix-spec-proposals/pull/3890)): it goes with the device.
+const NOTIFICATION_SETTINGS: [&str; 2] =
+    ["m.local_notification_settings", "org.matrix.msc3890.local_notification_settings"];
+
 /// Removes a device in a transaction; returns the access tokens that end with it.
 pub(super) async fn delete_device(
     tx: &Tx,
@@ -146,6 +151,10 @@ pub(super) async fn delete_device(
     forget_oauth_session(tx, user_id, device_id).await?;
     encryption::remove_device(tx, user_id, device_id).await?;
     push::remove_pushers_of_device(tx, user_id, device_id).await?;
+    for settings in NOTIFICATION_SETTINGS {
+        account_data::delete(tx, user_id, None, &format!("{settings}.{device_id}")).await?;
+    }
+    super::dehydrated::forget(tx, user_id, device_id).await?;
     tx.delete(&key);
     tx.wake(Topic::Device(key.user_id, key.device_id));
     Ok(ended)

@@ -49,7 +49,8 @@ pub struct KeyUpload {
 }
 
 /// An upload that has the right form and signatures.
-struct Checked {
+#[derive(Debug)]
+pub struct Checked {
     device_keys: Option<SignedJson>,
     one_time_keys: Vec<NewKey>,
     fallback_keys: Vec<NewKey>,
@@ -69,29 +70,40 @@ impl Encryption {
         device_id: &DeviceId,
         upload: &KeyUpload,
     ) -> Result<Vec<(OneTimeKeyAlgorithm, u32)>> {
-        let checked = &check(user_id, device_id, upload)?;
+        let checked = &check_upload(user_id, device_id, upload)?;
         let _lane = self.hold(std::iter::once((user_id, device_id))).await;
         let device = &(user_id.to_owned(), device_id.to_owned());
         self.store
             .write(|tx| async move {
                 require_device(&tx, device).await?;
-                if let Some(keys) = &checked.device_keys {
-                    put_device_keys(&tx, device, keys).await?;
-                }
-                let key = KeyStockKey { user_id: device.0.clone(), device_id: device.1.clone() };
-                let before = tx.get(&key).await?;
-                let mut stock = before.clone().unwrap_or_default();
-                one_time_keys::put(&tx, device, &checked.one_time_keys, &mut stock).await?;
-                one_time_keys::put_fallback(&tx, device, &checked.fallback_keys, &mut stock)
-                    .await?;
-                if before.as_ref() != Some(&stock) {
-                    tx.put(&key, &stock)?;
-                    tx.wake(Topic::Device(device.0.clone(), device.1.clone()));
-                }
-                Ok(stock::counts(&stock))
+                put_upload(&tx, device, checked).await
             })
             .await
     }
+}
+
+/// Publishes checked keys of a device within a transaction.
+///
+/// # Errors
+/// As [`Encryption::upload_keys`].
+pub async fn put_upload(
+    tx: &Tx,
+    device: &(OwnedUserId, OwnedDeviceId),
+    checked: &Checked,
+) -> Result<Vec<(OneTimeKeyAlgorithm, u32)>> {
+    if let Some(keys) = &checked.device_keys {
+        put_device_keys(tx, device, keys).await?;
+    }
+    let key = KeyStockKey { user_id: device.0.clone(), device_id: device.1.clone() };
+    let before = tx.get(&key).await?;
+    let mut stock = before.clone().unwrap_or_default();
+    one_time_keys::put(tx, device, &checked.one_time_keys, &mut stock).await?;
+    one_time_keys::put_fallback(tx, device, &checked.fallback_keys, &mut stock).await?;
+    if before.as_ref() != Some(&stock) {
+        tx.put(&key, &stock)?;
+        tx.wake(Topic::Device(device.0.clone(), device.1.clone()));
+    }
+    Ok(stock::counts(&stock))
 }
 
 async fn require_device(tx: &Tx, (user, device): &(OwnedUserId, OwnedDeviceId)) -> Result<()> {
@@ -171,7 +183,11 @@ async fn trusted_signatures(
     Ok(trusted)
 }
 
-fn check(user_id: &UserId, device_id: &DeviceId, upload: &KeyUpload) -> Result<Checked> {
+/// Checks form and signatures of an upload.
+///
+/// # Errors
+/// As [`Encryption::upload_keys`].
+pub fn check_upload(user_id: &UserId, device_id: &DeviceId, upload: &KeyUpload) -> Result<Checked> {
     let device_keys = match &upload.device_keys {
         Some(raw) => Some(check_device_keys(user_id, device_id, raw.json())?),
         None => None,

@@ -70,6 +70,20 @@ impl History {
         reader: Option<&Reader>,
         options: RenderOptions,
     ) -> Result<Box<RawValue>> {
+        raw_text(event, self.render_text(event, viewer, reader, options).await?)
+    }
+
+    /// The same as text, for answers that are put together from texts.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub async fn render_text(
+        &self,
+        event: &StoredEvent,
+        viewer: Viewer<'_>,
+        reader: Option<&Reader>,
+        options: RenderOptions,
+    ) -> Result<String> {
         let unsigned = Unsigned {
             age: Some(self.age(event)?),
             transaction_id: transaction_id(event, viewer)?,
@@ -93,7 +107,8 @@ impl History {
     async fn render_inner(&self, event: &StoredEvent) -> Result<Box<RawValue>> {
         let unsigned =
             Unsigned { age: Some(self.age(event)?), redacted_because: None, ..Unsigned::default() };
-        self.write(event, &unsigned, RenderOptions { room_id: true, relations: false }).await
+        let options = RenderOptions { room_id: true, relations: false };
+        raw_text(event, self.write(event, &unsigned, options).await?)
     }
 
     async fn write(
@@ -101,7 +116,7 @@ impl History {
         event: &StoredEvent,
         unsigned: &Unsigned,
         options: RenderOptions,
-    ) -> Result<Box<RawValue>> {
+    ) -> Result<String> {
         let room = self.rooms().room(event.record.room).await?;
         let unsigned = ClientUnsigned {
             age: unsigned.age,
@@ -117,13 +132,11 @@ impl History {
         let room_id = options.room_id.then_some(&*room.id);
         let json = &event.record.json;
         client_event(json, &event.record.event_id, room_id, &event.version, &unsigned)
-            .ok()
-            .and_then(|json| RawValue::from_string(json).ok())
-            .ok_or_else(|| Error::bug(format!("stored event {}", event.record.event_id)))
+            .map_err(|error| Error::bug(format!("stored event {}: {error}", event.record.event_id)))
     }
 
     fn age(&self, event: &StoredEvent) -> Result<i64> {
-        let sent: u64 = event.pdu()?.origin_server_ts.0.into();
+        let sent = event.origin_server_ts_ms()?;
         let now = i64::try_from(self.rooms().clock().now_ms()).unwrap_or(i64::MAX);
         Ok(now.saturating_sub(i64::try_from(sent).unwrap_or(i64::MAX)))
     }
@@ -259,6 +272,11 @@ impl History {
         }
         raw(&serde_json::json!({ "chunk": chunk })).map(Some)
     }
+}
+
+fn raw_text(event: &StoredEvent, json: String) -> Result<Box<RawValue>> {
+    RawValue::from_string(json)
+        .map_err(|error| Error::bug(format!("stored event {}: {error}", event.record.event_id)))
 }
 
 fn of_type<'a>(

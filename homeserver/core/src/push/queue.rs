@@ -16,7 +16,10 @@ use super::{
     Push,
     evaluate::{Eye, Placed},
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    invite_permission::{InviteDecision, InvitePermission},
+};
 
 /// Commits looked at in one step.
 const COMMITS_PER_STEP: usize = 200;
@@ -175,7 +178,10 @@ impl Push {
             for placed in &events {
                 let visible = match own.record.membership {
                     Membership::Join => joined_at <= at,
-                    Membership::Invite => own.record.event == placed.event.number,
+                    Membership::Invite => {
+                        own.record.event == placed.event.number
+                            && self.takes_invite(user_id, placed).await?
+                    }
                     _ => false,
                 };
                 if visible {
@@ -184,6 +190,12 @@ impl Push {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user wants to see the invite.
+    async fn takes_invite(&self, user_id: &OwnedUserId, invite: &Placed) -> Result<bool> {
+        let permission = InvitePermission::read(self.store(), user_id).await?;
+        Ok(permission.decide(&invite.event.pdu()?.sender) == InviteDecision::Allow)
     }
 
     async fn rows_of_event(

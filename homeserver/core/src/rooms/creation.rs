@@ -152,6 +152,9 @@ impl Rooms {
         if request.initial_state.len() > CREATE_STATE_MAX {
             return Err(Error::invalid_param("`initial_state` has too many events"));
         }
+        for target in &request.invite {
+            self.check_invitee(&request.creator, target).await?;
+        }
         let version = self.version_or_default(request.version.clone())?;
         let request = self.with_rules(request, version == RoomVersionId::V12)?;
         let alias = match &request.alias_name {

@@ -8,13 +8,15 @@ mod tests;
 use pli_schema::{
     Topic,
     records::rooms::{Membership, UserRoomKey},
-    records::sync::AccountDataKey,
 };
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
 use super::{Appended, Draft, Room, Rooms, Sending, draft::Expects};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    invite_permission::{InviteDecision, InvitePermission},
+};
 
 /// Something that a user does to another one's membership.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +81,7 @@ impl Rooms {
     /// [`Error::InviteBlocked`] if the target wants no invites.
     pub async fn invite(&self, change: Change<'_>) -> Result<()> {
         let room = self.room_or_forbidden(change.room_id).await?;
-        self.check_invitee(change.target).await?;
+        self.check_invitee(change.sender, change.target).await?;
         let content = self.profile(change.target).await?.member_content("invite");
         let content = with_reason(content, change.reason);
         let who = (change.sender, change.target);
@@ -188,6 +190,7 @@ impl Rooms {
                     record.forgotten = true;
                     tx.put(key, &record)?;
                     tx.wake(Topic::User(key.user_id.clone()));
+                    tx.wake(Topic::Rooms(key.user_id.clone()));
                 }
                 Ok(())
             })
@@ -214,7 +217,7 @@ impl Rooms {
                 return self.join_as(room, sender, content, sending).await;
             }
         } else if membership == Membership::Invite {
-            self.check_invitee(target).await?;
+            self.check_invitee(sender, target).await?;
         }
         self.set_membership_as(room, (sender, target), &content, Expects::Anything, sending).await
     }
@@ -243,9 +246,9 @@ impl Rooms {
         self.through_lane(room.number, draft, sending.origin).await
     }
 
-    /// Whether a user can be invited: their server can be told, and they take invites
+    /// Whether a user can be invited: their server can be told, and they take invites of the sender
     /// (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>).
-    async fn check_invitee(&self, target: &UserId) -> Result<()> {
+    pub(super) async fn check_invitee(&self, sender: &UserId, target: &UserId) -> Result<()> {
         self.require_reachable(target)?;
         self.query_user(target).await?;
         let key = AccountDataKey {
@@ -259,8 +262,12 @@ impl Rooms {
         let content: Value = serde_json::from_str(&record.content).unwrap_or_default();
         if content.get("default_action").and_then(Value::as_str) == Some("block") {
             return Err(Error::InviteBlocked("This user does not take invites".to_owned()));
+        match InvitePermission::read(self.store(), target).await?.decide(sender) {
+            InviteDecision::Block => {
+                Err(Error::InviteBlocked("This user does not take invites".to_owned()))
+            }
+            InviteDecision::Allow | InviteDecision::Ignore => Ok(()),
         }
-        Ok(())
     }
 
     async fn room_or_not_found(&self, room_id: &RoomId) -> Result<std::sync::Arc<Room>> {

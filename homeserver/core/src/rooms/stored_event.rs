@@ -54,6 +54,24 @@ impl StoredEvent {
         Ok(Arc::clone(self.pdu.get_or_init(|| Arc::new(pdu))))
     }
 
+    /// When it was sent, in milliseconds since 1970, without parsing all of it.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the stored text is not an event.
+    pub fn origin_server_ts_ms(&self) -> Result<u64> {
+        #[derive(serde::Deserialize)]
+        struct Sent {
+            origin_server_ts: u64,
+        }
+        if let Some(pdu) = self.pdu.get() {
+            return Ok(pdu.origin_server_ts.0.into());
+        }
+        let sent: Sent = serde_json::from_str(&self.record.json).map_err(|error| {
+            Error::bug(format!("stored event {}: {error}", self.record.event_id))
+        })?;
+        Ok(sent.origin_server_ts)
+    }
+
     /// A property of the content, if it is there and of the type.
     ///
     /// # Errors

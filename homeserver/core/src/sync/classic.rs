@@ -2,9 +2,11 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use ruma::{
     DeviceId, OwnedDeviceId, OwnedUserId, UserId,
     api::client::{filter::FilterDefinition, sync::sync_events::v3::Filter},
+    presence::PresenceState,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +16,8 @@ use super::{
     turn::{Turn, typing_rooms},
 };
 use crate::{
-    AccountData, Encryption, Error, Filters, History, Notifier, Push, Receipts, Result, Rooms,
-    ThreadSubscriptions, Typing, token::SyncToken,
+    AccountData, Encryption, Error, Filters, History, Notifier, Presence, Push, Receipts, Result,
+    Rooms, ThreadSubscriptions, Typing, token::SyncToken,
 };
 
 /// Longest time for which a sync waits.
@@ -46,6 +48,8 @@ pub struct SyncParts {
     pub thread_subscriptions: ThreadSubscriptions,
     /// Who types.
     pub typing: Typing,
+    /// Who is there.
+    pub presence: Presence,
     /// Push rules and unread counts.
     pub push: Push,
     /// The server is about to stop: those who wait are answered.
@@ -82,6 +86,8 @@ pub struct SyncRequest {
     pub timeout: Duration,
     /// Which state.
     pub state_after: StateAfter,
+    /// What the sync says of the user's presence.
+    pub set_presence: PresenceState,
 }
 
 /// Answers syncs. Clones share everything.
@@ -106,7 +112,7 @@ impl Sync {
     /// Follows the log and ends typing that has expired, until the server stops and nobody waits any
     /// more. Run it once per process.
     pub async fn run(self) {
-        let SyncParts { notifier, typing, stopping, .. } = &*self.parts;
+        let SyncParts { notifier, presence, typing, stopping, .. } = &*self.parts;
         let over = async {
             stopping.cancelled().await;
             // Requests under way still need the feed.
@@ -116,6 +122,7 @@ impl Sync {
         };
         tokio::select! {
             () = notifier.clone().run() => {}
+            () = presence.clone().run() => {}
             () = typing.clone().run() => {}
             () = over => {}
         }
@@ -134,6 +141,9 @@ impl Sync {
             let (user_id, device_id) = Self::device(request);
             self.parts.encryption.delete_inbox_up_to(user_id, device_id, since.inbox).await?;
         }
+        let (user_id, device_id) = Self::device(request);
+        let syncing = self.parts.presence.syncing(user_id, device_id, &request.set_presence);
+        let _syncing = syncing.await?;
         let wait = since.is_some() && !request.full_state;
         let timeout = if wait { request.timeout.min(TIMEOUT_MAX) } else { Duration::ZERO };
         let listener = self.parts.notifier.listen(&request.user_id, &request.device_id);
@@ -168,10 +178,22 @@ impl Sync {
         let ignored = self.parts.account_data.ignored_users(&request.user_id).await?;
         // Before the log: what is typed later is told later.
         let typing = self.parts.typing.serial();
+        let presence = self.parts.presence.serial();
         let (now, rooms) = self.parts.notifier.sample(&request.user_id).await?;
         let typing_rooms = typing_rooms(&self.parts.typing, since, typing, &rooms);
-        let turn =
-            Turn { sync: self, request, filter, ignored, since, now, typing, typing_rooms, rooms };
+        let turn = Turn {
+            sync: self,
+            request,
+            filter,
+            ignored,
+            since,
+            now,
+            typing,
+            presence,
+            typing_rooms,
+            rooms,
+            newcomers: Mutex::default(),
+        };
         turn.answer().await
     }
 
@@ -223,6 +245,12 @@ impl Sync {
     #[must_use]
     pub fn filters(&self) -> &Filters {
         &self.parts.filters
+    }
+
+    /// The presence that syncs tell and set.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.parts.presence
     }
 
     /// The receipts that syncs tell.

@@ -6,6 +6,7 @@ use pli_store::Stored;
 use super::{render::stripped, turn::Turn, view::StateView};
 use crate::{
     Result,
+    invite_permission::{InviteDecision, InvitePermission},
     json::{self, Object},
 };
 
@@ -37,13 +38,18 @@ impl Turn<'_> {
         Ok(Some(out.finish()))
     }
 
-    /// Whether the user does not want to see an invite: whoever invites is ignored.
+    /// Whether the user does not want to see an invite: whoever invites is ignored, or may not invite.
     pub(super) async fn hides_invite(&self, stored: &Stored<UserRoomRecord>) -> Result<bool> {
-        if self.ignored.is_empty() || stored.record.membership != Membership::Invite {
+        if stored.record.membership != Membership::Invite {
             return Ok(false);
         }
-        let own = self.parts().rooms.existing_event(stored.record.event).await?;
-        Ok(self.ignored.contains(&own.pdu()?.sender))
+        let rooms = &self.parts().rooms;
+        let sender = rooms.existing_event(stored.record.event).await?.pdu()?.sender.clone();
+        if self.ignored.contains(&sender) {
+            return Ok(true);
+        }
+        let permission = InvitePermission::read(rooms.store(), &self.request.user_id).await?;
+        Ok(permission.decide(&sender) != InviteDecision::Allow)
     }
 
     /// The state that tells someone outside what the room is, with the own membership.

@@ -1,12 +1,13 @@
 //! A room in which the user is joined, in one answer.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pli_schema::{
     EventNumber, Position, RoomNumber,
-    records::rooms::{Membership, UserRoomRecord},
+    records::rooms::{MemberKey, Membership, UserRoomRecord},
 };
-use pli_store::Stored;
+use pli_store::{Scan, Stored};
+use ruma::events::TimelineEventType;
 
 use super::{
     entries,
@@ -22,6 +23,8 @@ use crate::{
 
 /// Memberships followed back to the token.
 const HOPS_MAX: usize = 1_000;
+/// Members of a room that the user has joined, whose presence is told.
+const NEWCOMERS_MAX: usize = 500;
 
 impl Turn<'_> {
     /// The room's part of the answer; `None` if there is nothing to tell.
@@ -54,6 +57,7 @@ impl Turn<'_> {
             true => Some(self.summary(number, &head, &end).await?),
             false => None,
         };
+        self.note_newcomers(number, stayed, &shown).await?;
         let renderer = self.renderer(&reader);
         let heroes = summary.as_ref().map(|summary| &*summary.heroes).unwrap_or_default();
         let state = self.state_events(&renderer, Between { known, end }, &shown, heroes).await?;
@@ -100,6 +104,34 @@ impl Turn<'_> {
             }
         }
         Ok(events)
+    }
+
+    /// Notes who shares a room with the user since the token: all members of a room that the user has
+    /// joined, and those who have joined one in which the user is.
+    async fn note_newcomers(&self, room: RoomNumber, stayed: bool, shown: &Shown) -> Result<()> {
+        if self.since.is_none() || !self.parts().presence.is_enabled() {
+            return Ok(());
+        }
+        let rooms = &self.parts().rooms;
+        let mut newcomers = BTreeSet::new();
+        if stayed {
+            for entry in shown.entries.iter().filter(|e| e.event.record.state_key.is_some()) {
+                let joins = rooms.membership_set_by(entry.event.number).await?;
+                let pdu = entry.event.pdu()?;
+                if joins == Some(Membership::Join)
+                    && pdu.event_type == TimelineEventType::RoomMember
+                {
+                    newcomers.insert(pdu.sender.clone());
+                }
+            }
+        } else {
+            let scan = Scan::<MemberKey>::prefix((room,)).limit(NEWCOMERS_MAX);
+            let rows = rooms.store().scan(&scan).await?;
+            let joined = rows.into_iter().filter(|row| row.record.membership == Membership::Join);
+            newcomers.extend(joined.map(|row| row.key.user_id));
+        }
+        self.newcomers.lock().extend(newcomers);
+        Ok(())
     }
 
     /// The numbers of notifications; those of threads apart if the client asks for that.

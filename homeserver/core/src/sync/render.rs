@@ -23,22 +23,27 @@ pub(super) struct Renderer<'a> {
 impl Renderer<'_> {
     /// An event of the timeline, as JSON.
     pub(super) async fn event(&self, event: &StoredEvent) -> Result<String> {
-        self.render(event, RenderOptions::SYNC).await
+        self.render(event, Some(self.reader), RenderOptions::SYNC).await
     }
 
-    /// A state event outside the timeline, as JSON.
+    /// A state event outside the timeline, as JSON. The user's membership at the time of each is not
+    /// worth the two lookups in its state.
     pub(super) async fn state_event(&self, event: &StoredEvent) -> Result<String> {
-        self.render(event, RenderOptions { room_id: false, relations: false }).await
+        self.render(event, None, RenderOptions { room_id: false, relations: false }).await
     }
 
-    async fn render(&self, event: &StoredEvent, options: RenderOptions) -> Result<String> {
+    async fn render(
+        &self,
+        event: &StoredEvent,
+        reader: Option<&Reader>,
+        options: RenderOptions,
+    ) -> Result<String> {
         if self.federation {
             return Ok(event.record.json.clone());
         }
         let viewer =
             Viewer { user_id: &self.request.user_id, device_id: Some(&self.request.device_id) };
-        let json = self.history.render(event, viewer, Some(self.reader), options).await?;
-        Ok(Box::<str>::from(json).into())
+        self.history.render_text(event, viewer, reader, options).await
     }
 }
 

@@ -54,6 +54,9 @@ impl Sync {
         let connection = self.connections.open(&device, conn_id, pos).await?;
         let serial = self.checked_serial(&connection).await?;
         let inbox = self.confirmed_inbox(request).await?;
+        let presence = &self.parts.presence;
+        let syncing = presence.syncing(&device.0, &device.1, &request.set_presence);
+        let _syncing = syncing.await?;
         let timeout = if serial > 0 { request.timeout.min(TIMEOUT_MAX) } else { Duration::ZERO };
         let listener = self.parts.notifier.listen(&request.user_id, &request.device_id);
         let mut over = pin!(tokio::time::sleep(timeout));
@@ -126,6 +129,7 @@ impl Sync {
             position: mark.at,
             inbox,
             typing: mark.typing,
+            presence: 0,
         });
         let filter = FilterDefinition::default();
         let as_sync = SyncRequest {
@@ -136,6 +140,7 @@ impl Sync {
             full_state: false,
             timeout: Duration::ZERO,
             state_after: StateAfter::Stable,
+            set_presence: request.set_presence.clone(),
         };
         let turn = Turn {
             sync: self,
@@ -145,6 +150,8 @@ impl Sync {
             since,
             now,
             typing,
+            presence: 0,
+            newcomers: parking_lot::Mutex::default(),
             typing_rooms: BTreeSet::new(),
             rooms,
         };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    AccountData, Encryption, Filters, History, Notifier, Push, Random, Receipts, Rooms,
+    AccountData, Encryption, Filters, History, Notifier, Presence, Push, Random, Receipts, Rooms,
     ThreadSubscriptions, Typing,
     outgoing::Outgoing,
     receipts::Markers,
@@ -46,6 +46,7 @@ impl Server {
             filters: Filters::new(store.clone()),
             account_data: AccountData::new(store.clone()),
             receipts: Receipts::new(rooms.clone()),
+            presence: Presence::new(rooms.clone(), notifier.clone(), false),
             typing: Typing::new(rooms.clone(), notifier.clone()),
             notifier,
             thread_subscriptions: ThreadSubscriptions::new(rooms.clone(), push.clone()),
@@ -94,6 +95,7 @@ fn request(who: &str) -> SyncRequest {
         full_state: false,
         timeout: Duration::ZERO,
         state_after: StateAfter::No,
+        set_presence: Default::default(),
     }
 }
 

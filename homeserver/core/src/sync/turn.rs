@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use pli_schema::{
     Position, RoomNumber,
     records::{
@@ -36,6 +37,10 @@ pub(super) struct Turn<'a> {
     pub(super) now: Position,
     /// The newest change of typing that is told.
     pub(super) typing: u64,
+    /// The newest change of presence that is told.
+    pub(super) presence: u64,
+    /// People who share a room with the user since the token.
+    pub(super) newcomers: Mutex<BTreeSet<OwnedUserId>>,
     /// The rooms whose typing is told.
     pub(super) typing_rooms: BTreeSet<RoomNumber>,
     /// The user's rooms at `now`.
@@ -101,9 +106,15 @@ impl Turn<'_> {
         global.extend(self.push_rules().await?);
         body.events("account_data", &global);
         sections.write(&mut body);
+        body.events("presence", &self.presence_events().await?);
         let empty = body.is_empty();
         self.key_counts(&mut body).await?;
-        let next = SyncToken { position: self.now, inbox, typing: self.next_typing() };
+        let next = SyncToken {
+            position: self.now,
+            inbox,
+            typing: self.next_typing(),
+            presence: self.presence,
+        };
         body.string("next_batch", &next.to_string());
         Ok((body.finish(), empty))
     }
@@ -230,6 +241,24 @@ impl Turn<'_> {
             section.raw(room.id.as_str(), &json);
         }
         Ok(())
+    }
+
+    /// `m.presence` of those whose presence changed, and of those who are new to the user.
+    async fn presence_events(&self) -> Result<Vec<String>> {
+        let filter = &self.filter.presence;
+        let presence = &self.parts().presence;
+        let since = self.since.map(|since| since.presence);
+        let newcomers = std::mem::take(&mut *self.newcomers.lock());
+        let observer = (&*self.request.user_id, &*self.rooms);
+        let mut told = Vec::new();
+        for event in presence.events(observer, (since, self.presence), &newcomers).await? {
+            if filters::allows_data(filter, "m.presence", &event.sender)
+                && !self.ignored.contains(&event.sender)
+            {
+                told.push(event.json);
+            }
+        }
+        Ok(told)
     }
 
     /// `m.push_rules`, if it changed.

@@ -1,5 +1,6 @@
 //! Every change of membership, with and without the power to make it.
 
+use pli_schema::records::sync::AccountDataKey;
 use ruma::{OwnedRoomId, RoomVersionId};
 use serde_json::json;
 

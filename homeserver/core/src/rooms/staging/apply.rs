@@ -150,6 +150,7 @@ impl Staging<'_> {
             self.tx.put(&SharingChangeKey { at, room: self.room.number, user_id }, &is)?;
         }
         if self.rooms.is_local(&user_id) {
+            self.tx.wake(Topic::Rooms(user_id.clone()));
             self.tx.wake(Topic::User(user_id));
         }
         Ok(())

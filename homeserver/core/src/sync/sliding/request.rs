@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, presence::PresenceState};
 use serde::Deserialize;
 
 use crate::{Error, Result};
@@ -29,6 +29,8 @@ pub struct SlidingRequest {
     pub pos: Option<String>,
     /// How long to wait for something.
     pub timeout: Duration,
+    /// What the sync says of the user's presence.
+    pub set_presence: PresenceState,
     /// The body.
     pub body: SlidingBody,
 }

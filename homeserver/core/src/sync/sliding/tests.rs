@@ -37,6 +37,7 @@ impl<'a> Client<'a> {
             device_id: device_id!("PHONE").to_owned(),
             pos: self.pos.clone(),
             timeout: self.timeout,
+            set_presence: Default::default(),
             body: serde_json::from_value(self.body.clone()).unwrap(),
         }
     }
