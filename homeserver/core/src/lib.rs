@@ -25,8 +25,8 @@ pub mod numbers;
 pub mod oauth;
 pub mod outgoing;
 pub mod policy;
-pub mod previews;
 pub mod presence;
+pub mod previews;
 pub mod push;
 pub mod random;
 pub mod receipts;
@@ -64,8 +64,8 @@ pub mod records {
 
 pub use pli_federation::keys::SigningKey;
 pub use pli_store::{Store, StoreError};
-pub use previews::Previews;
 pub use presence::Presence;
+pub use previews::Previews;
 pub use push::Push;
 pub use random::Random;
 pub use receipts::Receipts;

@@ -7,11 +7,9 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use http::Method;
 use pli_core::sync::{SlidingBody, SlidingRequest, Sync};
-
-use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest, sends::Sends};
 use ruma::presence::PresenceState;
 
-use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest};
+use crate::{Json, RawJson, Result, Routes, identity::UserOrGuest, sends::Sends};
 
 /// What stands in the query.
 #[derive(Debug, serde::Deserialize)]

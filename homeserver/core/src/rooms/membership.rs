@@ -251,17 +251,6 @@ impl Rooms {
     pub(super) async fn check_invitee(&self, sender: &UserId, target: &UserId) -> Result<()> {
         self.require_reachable(target)?;
         self.query_user(target).await?;
-        let key = AccountDataKey {
-            user_id: target.to_owned(),
-            room_id: String::new(),
-            data_type: "m.invite_permission_config".to_owned(),
-        };
-        let Some(record) = self.store().get(&key).await? else {
-            return Ok(());
-        };
-        let content: Value = serde_json::from_str(&record.content).unwrap_or_default();
-        if content.get("default_action").and_then(Value::as_str) == Some("block") {
-            return Err(Error::InviteBlocked("This user does not take invites".to_owned()));
         match InvitePermission::read(self.store(), target).await?.decide(sender) {
             InviteDecision::Block => {
                 Err(Error::InviteBlocked("This user does not take invites".to_owned()))
