@@ -7,9 +7,11 @@
 
 pub mod auth_rules;
 pub mod canonical_json;
+pub mod discovery;
 pub mod event_format;
 mod format_error;
 pub mod keys;
 pub mod room_version;
+pub mod server_keys;
 pub mod server_name;
 pub mod state_res;

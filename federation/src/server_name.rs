@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ruma::{OwnedServerName, ServerName};
 
 /// What stands before the port in a server name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An IPv4 or (in brackets) IPv6 literal.
     Ip(IpAddr),
