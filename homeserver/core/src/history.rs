@@ -4,6 +4,7 @@
 //! for each event (<https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility>), and all
 //! that is handed out is rendered in one place ([`History::render`]).
 
+mod by_time;
 mod context;
 mod members;
 mod messages;

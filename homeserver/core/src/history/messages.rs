@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{History, Reader, RenderOptions, Viewer};
 use crate::{
-    Error, Result,
+    Result,
     filters::{allows_event, allows_room_events},
     rooms::{Rooms, StoredEvent},
     token::Boundary,
@@ -239,42 +239,4 @@ pub(crate) fn wanted(filter: &RoomEventFilter, event: &StoredEvent) -> Result<bo
             .is_ok_and(|content| content.contains_key("url"))
     };
     Ok(allows_event(filter, &pdu.event_type.to_string(), &pdu.sender, has_url))
-}
-
-impl History {
-    /// The event with the closest timestamp at or after (or at or before) a time that the reader may
-    /// see (<https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidtimestamp_to_event>).
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is none.
-    pub async fn event_by_time(
-        &self,
-        reader: &Reader,
-        at_ms: u64,
-        direction: Direction,
-    ) -> Result<Arc<StoredEvent>> {
-        let start = match direction {
-            Direction::Forward => Boundary::START,
-            Direction::Backward => Boundary::after_commit(self.rooms().store().position()),
-        };
-        let filter = RoomEventFilter::default();
-        let mut query = MessagesQuery { from: None, to: None, direction, limit: CHUNK, filter };
-        let mut next = Some(start);
-        while let Some(from) = next {
-            query.from = Some(from);
-            let walk = self.walk(reader, from, &query).await?;
-            for event in walk.events {
-                let sent: u64 = event.pdu()?.origin_server_ts.0.into();
-                let found = match direction {
-                    Direction::Forward => sent >= at_ms,
-                    Direction::Backward => sent <= at_ms,
-                };
-                if found {
-                    return Ok(event);
-                }
-            }
-            next = walk.next;
-        }
-        Err(Error::not_found("There is no event at that time"))
-    }
 }

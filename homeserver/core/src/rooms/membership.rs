@@ -104,17 +104,27 @@ impl Rooms {
             return Err(Error::forbidden("You are not in this room"));
         }
         let content = with_reason(bare("leave"), reason);
-        if let Some(levels) = self.succession(&room, user_id).await? {
-            let leave = Draft::state_of(
-                user_id.to_owned(),
-                "m.room.member".to_owned(),
-                user_id.as_str(),
-                &content,
-            )?;
-            return self.append_many(room.number, &[levels, leave]).await.map(|_| ());
+        if self.leave_to_successor(&room, user_id, &content).await?.is_some() {
+            return Ok(());
         }
         let expects = Expects::Not(Membership::Leave);
         self.set_membership(&room, (user_id, user_id), &content, expects).await.map(|_| ())
+    }
+
+    /// Leaves a room together with what makes a successor of the last admin; `None` if nobody has to
+    /// take over.
+    async fn leave_to_successor(
+        &self,
+        room: &Room,
+        user_id: &UserId,
+        content: &Map<String, Value>,
+    ) -> Result<Option<Appended>> {
+        let Some(levels) = self.succession(room, user_id).await? else {
+            return Ok(None);
+        };
+        let event_type = "m.room.member".to_owned();
+        let leave = Draft::state_of(user_id.to_owned(), event_type, user_id.as_str(), content)?;
+        Ok(self.append_many(room.number, &[levels, leave]).await?.pop())
     }
 
     /// Makes another user leave.
@@ -218,6 +228,11 @@ impl Rooms {
             }
         } else if membership == Membership::Invite {
             self.check_invitee(sender, target).await?;
+        } else if membership == Membership::Leave
+            && sender == target
+            && let Some(left) = self.leave_to_successor(room, sender, &content).await?
+        {
+            return Ok(left);
         }
         self.set_membership_as(room, (sender, target), &content, Expects::Anything, sending).await
     }
