@@ -81,11 +81,12 @@ impl Sources {
 #[must_use]
 pub fn dangerous_switches(config: &Config) -> Vec<&'static str> {
     let relaxed = config.storage.durability == config::Durability::Relaxed;
+    let private_provider = config.oauth.providers.iter().any(|it| it.allow_private_addresses);
     [
         (config.registration.open_with_dummy, "registration.open_with_dummy"),
         (config.registration.guest_access, "registration.guest_access"),
         (config.registration.shared_secret.is_some(), "registration.shared_secret"),
-        (config.oauth.allow_private_addresses, "oauth.allow_private_addresses"),
+        (private_provider, "oauth.providers.allow_private_addresses"),
         (config.passwords.memory_kib < 7 * 1024, "passwords.memory_kib"),
         (!config.sessions.limits, "sessions.limits = false"),
         (!config.rate_limits.enabled, "rate_limits.enabled = false"),

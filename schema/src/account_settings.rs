@@ -121,8 +121,6 @@ settings! {
         pub access_token_lifetime_s: u64 = 300;
         /// OpenID Connect providers with whom people may sign in.
         pub providers: Vec<OauthProvider> = Vec::new();
-        /// Providers on private and loopback addresses, and without TLS, are allowed.
-        pub allow_private_addresses: bool = false;
     }
 }
 
@@ -150,6 +148,9 @@ pub struct OauthProvider {
     /// (`email_verified` is absent).
     #[serde(default)]
     pub email_is_verified: bool,
+    /// It may have a private or loopback address, and no TLS.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
 }
 
 impl OauthProvider {

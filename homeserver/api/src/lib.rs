@@ -12,6 +12,7 @@ mod account_tests;
 pub mod admin;
 pub mod assemble;
 pub mod client;
+mod closing;
 pub mod error;
 pub mod extract;
 pub mod federation_version;

@@ -16,7 +16,6 @@ async fn with_provider(provider: &FakeProvider, change: impl FnOnce(&mut Config)
     std::fs::write(&file, "s3cret\n").unwrap();
     TestServer::start_with(|config| {
         config.registration.open_with_dummy = false;
-        config.oauth.allow_private_addresses = true;
         config.oauth.providers = vec![OauthProvider {
             id: "fake".to_owned(),
             issuer,
@@ -26,6 +25,7 @@ async fn with_provider(provider: &FakeProvider, change: impl FnOnce(&mut Config)
             label_fr: "Avec Faux".to_owned(),
             label_en: "With Fake".to_owned(),
             email_is_verified: false,
+            allow_private_addresses: true,
         }];
         change(config);
     })

@@ -35,8 +35,6 @@ const WITHOUT_TEST: &[&str] = &[
     "deleteRoomKeysByRoomId",
     "deleteRoomKeysVersion",
     "deleteRoomTag",
-    "generateLoginToken",
-    "getAuthMetadata",
     "getConfig",
     "getConfigAuthed",
     "getContent",

@@ -9,16 +9,15 @@
 use axum::extract::State;
 use http::Method;
 use pli_core::{
-    Error, Rooms,
+    Rooms,
     accounts::{Accounts, Operation, PasswordChange, Secret},
 };
-use ruma::{
-    UserId,
-    api::client::account::{ThirdPartyIdRemovalStatus, change_password, deactivate, whoami},
+use ruma::api::client::account::{
+    ThirdPartyIdRemovalStatus, change_password, deactivate, whoami,
 };
 use serde_json::{Map, Value};
 
-use crate::{Anyone, Json, Result, Routes, Ruma, User, UserOrGuest};
+use crate::{Anyone, Json, Result, Routes, Ruma, User, UserOrGuest, closing::close_account};
 
 async fn who_am_i(
     user: UserOrGuest,
@@ -56,24 +55,6 @@ async fn close(
     accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
     close_account((&accounts, &rooms), user.user_id(), request.erase).await?;
     Ok(Ruma(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::NoSupport)))
-}
-
-/// Closes the account of a user who has confirmed it.
-///
-/// # Errors
-/// [`Error::NotFound`] for an account that is not open.
-pub(crate) async fn close_account(
-    (accounts, rooms): (&Accounts, &Rooms),
-    user_id: &UserId,
-    erase: bool,
-) -> Result<(), Error> {
-    // Rooms first: should the server stop between the two, the person can finish it.
-    match rooms.leave_all(user_id).await {
-        Err(error @ (Error::Store(_) | Error::Bug(_))) => return Err(error),
-        Err(error) => tracing::warn!(%error, "a closed account could not leave a room"),
-        Ok(()) => {}
-    }
-    accounts.deactivate(user_id, erase, user_id).await
 }
 
 async fn password_policy(State(accounts): State<Accounts>) -> Json<Map<String, Value>> {

@@ -21,7 +21,7 @@ use super::{
     sign_in::SIGN_OUT,
     visitor::{ACCOUNT, Fields, PageResult, Parameters, Posted, Visitor, encode, explain},
 };
-use crate::{Routes, client::account::close_account};
+use crate::{Routes, closing::close_account};
 
 const TITLE: Text = Text { fr: "Votre compte", en: "Your account" };
 const SESSIONS: Text = Text { fr: "Vos sessions", en: "Your sessions" };

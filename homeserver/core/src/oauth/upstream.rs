@@ -83,18 +83,13 @@ impl Upstream {
         (settings, base_url): (&OauthSettings, &str),
         secrets: &[(String, Secret)],
     ) -> Result<Self> {
-        let outgoing = Outgoing::new(settings.allow_private_addresses)?;
         let mut providers: Vec<Connected> = Vec::new();
         for provider in &settings.providers {
+            let outgoing = Outgoing::new(provider.allow_private_addresses)?;
             check(provider, &providers, &outgoing)?;
             let secret = secrets.iter().find(|(id, _)| *id == provider.id);
             let secret = secret.map(|(_, secret)| secret.clone());
-            providers.push(Connected::new(
-                provider.clone(),
-                secret,
-                outgoing.clone(),
-                clock.clone(),
-            ));
+            providers.push(Connected::new(provider.clone(), secret, outgoing, clock.clone()));
         }
         Ok(Self {
             clock,
