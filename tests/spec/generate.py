@@ -108,6 +108,9 @@ class Spec:
                 out[key] = {name: self.schema(item, base) for name, item in value.items()}
             elif key in ("enum", "const", "required"):
                 out[key] = value
+            elif key == "oneOf":
+                # The specification's alternatives overlap: an event is an object, too.
+                out["anyOf"] = self.schema(value, base)
             else:
                 out[key] = self.schema(value, base)
         if out.get("allOf") == []:

@@ -24,6 +24,8 @@ mod clients;
 mod connections;
 #[path = "api/corners.rs"]
 mod corners;
+#[path = "api/encryption.rs"]
+mod encryption;
 #[path = "api/guests.rs"]
 mod guests;
 #[path = "api/invitations.rs"]
@@ -40,6 +42,8 @@ mod oauth;
 mod oauth_pages;
 #[path = "api/old_sync.rs"]
 mod old_sync;
+#[path = "api/operations.rs"]
+mod operations;
 #[path = "api/people.rs"]
 mod people;
 #[path = "api/presence.rs"]

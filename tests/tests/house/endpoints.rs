@@ -94,6 +94,11 @@ const WITHOUT_TEST: &[&str] = &[
     "uploadKeys",
 ];
 
+/// Tests that knock at every path; that exercises none.
+const PASSES_BY: [&str; 2] = [
+    "api::corners::every_path_answers_every_method",
+    "api::corners::strangers_are_told_that_a_token_is_missing_by_every_operation_that_needs_one",
+];
 const EXERCISED: &str = "tests/spec/exercised.tsv";
 const DOCUMENT: &str = "docs/reference/endpoints.md";
 
@@ -132,7 +137,7 @@ fn chosen(recorded: &str) -> BTreeMap<String, String> {
             let mut parts = line.split('\t');
             Some((parts.next()?, parts.next()?.parse().ok()?, parts.next()?))
         })
-        .filter(|(_, _, test)| !test.ends_with("::main") && exists(test))
+        .filter(|(_, _, test)| !PASSES_BY.contains(test) && exists(test))
         .collect();
     let mut breadth: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, _, test) in &rows {
