@@ -32,7 +32,7 @@ async fn browsers_are_allowed_and_strangers_told() {
         assert_eq!(header("access-control-allow-origin"), "*");
         assert_eq!(header("access-control-allow-methods"), "GET, POST, PUT, DELETE, OPTIONS");
         let allowed = header("access-control-allow-headers");
-        assert_eq!(allowed, "X-Requested-With, Content-Type, Authorization");
+        assert!(allowed.starts_with("X-Requested-With, Content-Type, Authorization"), "{allowed}");
     }
     let path = "/_matrix/client/v3/account/whoami";
     server.get(path).await.refused(401, "M_MISSING_TOKEN");
