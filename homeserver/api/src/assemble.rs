@@ -122,25 +122,33 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         user_directory: directory.clone(),
         sync,
     };
-    let transactions = Transactions::new(TransactionsParts {
-        appservices: parts.appservices.clone(),
-        rooms: state.rooms.clone(),
-        encryption: state.encryption.clone(),
-        receipts: state.receipts.clone(),
-        typing: state.typing.clone(),
-        random: parts.random.clone(),
-    });
+    let transactions = transactions(&parts, &state);
     let telling: BoxFuture<'static, ()> = Box::pin(transactions.run(state.stopping.0.clone()));
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
     let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
-    let (store, clock) = (parts.store.clone(), parts.clock.clone());
-    let sweep = Sweep::new(store, clock, state.media.clone(), state.previews.clone());
+    let sweep = sweep(&parts, &state);
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
     let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
     let mut background =
         vec![delaying, follow, following, inviting, mails, pushing, sweeping, telling];
     background.extend(optional_work(config, &state));
     Ok(Assembled { state, background })
+}
+
+fn transactions(parts: &Parts, state: &AppState) -> Transactions {
+    Transactions::new(TransactionsParts {
+        appservices: parts.appservices.clone(),
+        rooms: state.rooms.clone(),
+        encryption: state.encryption.clone(),
+        receipts: state.receipts.clone(),
+        typing: state.typing.clone(),
+        random: parts.random.clone(),
+    })
+}
+
+fn sweep(parts: &Parts, state: &AppState) -> Sweep {
+    let (store, clock) = (parts.store.clone(), parts.clock.clone());
+    Sweep::new(store, clock, state.media.clone(), state.previews.clone())
 }
 
 /// Work that the configuration switches on.

@@ -142,7 +142,7 @@ impl Connection {
                 let (mut parts, incoming) = request.into_parts();
                 parts.extensions.insert(peer);
                 let is_http1 = parts.version < http::Version::HTTP_2;
-                let body = TimedBody::new(incoming, body_timeout);
+                let body = TimedBody::new(incoming, body_timeout, !is_http1);
                 let was_read = body.was_read();
                 let request = Request::from_parts(parts, Body::new(body));
                 let mut response = router.oneshot(request).await?;

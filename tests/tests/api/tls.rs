@@ -56,6 +56,21 @@ async fn clients_speak_http_2_or_1_over_tls() {
     assert_eq!(answer.status(), 200);
 }
 
+/// Whoever is refused before the body is read learns why, also over HTTP/2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_before_the_body_is_an_answer() {
+    let server = server().await;
+    let client = client(&server, |builder| builder);
+    let url = address(&server).replace("/versions", "/v3/createRoom");
+    for length in [10, 60_000, 500_000] {
+        for _ in 0..10 {
+            let body = format!("{{\"name\":\"{}\"}}", "x".repeat(length));
+            let answer = client.post(&url).body(body).send().await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.version()), (401, Version::HTTP_2));
+        }
+    }
+}
+
 async fn futures_join<T: Send + 'static, E: std::fmt::Debug + Send + 'static>(
     all: impl Iterator<Item = impl Future<Output = Result<T, E>> + Send + 'static>,
 ) -> Vec<T> {

@@ -13,11 +13,20 @@ use std::{
 };
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pli_schema::limits;
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, Sleep},
+};
 
 use super::io::RequestGuard;
+
+/// What is still read of a body over HTTP/2 that nobody wanted, in bytes and time. A request that is
+/// refused before its body is read would else have its stream reset, which some clients (curl 7.88) take
+/// for a failure of the network and not for the answer that they got.
+const UNWANTED_MAX: (usize, Duration) = (65_536, Duration::from_secs(5));
 
 /// The body did not come fast enough.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -36,7 +45,9 @@ impl WasRead {
 
 /// A request's body that must arrive within a time that grows with what has arrived.
 pub(super) struct TimedBody {
-    inner: Incoming,
+    /// There until the end.
+    inner: Option<Incoming>,
+    is_http2: bool,
     started: Option<Instant>,
     allowed: Duration,
     received_bytes: u64,
@@ -45,10 +56,11 @@ pub(super) struct TimedBody {
 }
 
 impl TimedBody {
-    pub(super) fn new(inner: Incoming, allowed: Duration) -> Self {
+    pub(super) fn new(inner: Incoming, allowed: Duration, is_http2: bool) -> Self {
         let was_read = WasRead(Arc::new(AtomicBool::new(inner.is_end_stream())));
         Self {
-            inner,
+            inner: Some(inner),
+            is_http2,
             started: None,
             allowed,
             received_bytes: 0,
@@ -69,6 +81,28 @@ impl TimedBody {
     }
 }
 
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        if self.is_http2
+            && !self.was_read.get()
+            && let Some(unwanted) = self.inner.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(tokio::time::timeout(UNWANTED_MAX.1, read_unwanted(unwanted)));
+        }
+    }
+}
+
+async fn read_unwanted(mut body: Incoming) {
+    let mut left = UNWANTED_MAX.0;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
 impl Body for TimedBody {
     type Data = Bytes;
     type Error = axum::BoxError;
@@ -81,12 +115,14 @@ impl Body for TimedBody {
         if this.started.is_none() {
             this.set_deadline();
         }
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        match Pin::new(&mut *inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                let is_end = inner.is_end_stream();
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 this.received_bytes += u64::try_from(length).unwrap_or(u64::MAX);
                 this.set_deadline();
-                this.was_read.0.store(this.inner.is_end_stream(), Ordering::Relaxed);
+                this.was_read.0.store(is_end, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
@@ -102,11 +138,11 @@ impl Body for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(Incoming::size_hint).unwrap_or_default()
     }
 }
 

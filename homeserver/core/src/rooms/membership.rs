@@ -45,8 +45,7 @@ impl Rooms {
         reason: Option<&str>,
     ) -> Result<()> {
         let room = self.room_or_not_found(room_id).await?;
-        let content = self.profile(user_id).await?.member_content("join");
-        let content = with_reason(content, reason);
+        let content = self.content_of("join", user_id, reason).await?;
         self.join_as(&room, user_id, content, Sending::default()).await.map(|_| ())
     }
 
@@ -82,8 +81,7 @@ impl Rooms {
     pub async fn invite(&self, change: Change<'_>) -> Result<()> {
         let room = self.room_or_forbidden(change.room_id).await?;
         self.check_invitee(change.sender, change.target).await?;
-        let content = self.profile(change.target).await?.member_content("invite");
-        let content = with_reason(content, change.reason);
+        let content = self.content_of("invite", change.target, change.reason).await?;
         let who = (change.sender, change.target);
         self.set_membership(&room, who, &content, Expects::Anything).await.map(|_| ())
     }
@@ -173,10 +171,20 @@ impl Rooms {
         reason: Option<&str>,
     ) -> Result<()> {
         let room = self.room_or_not_found(room_id).await?;
-        let content = self.profile(user_id).await?.member_content("knock");
-        let content = with_reason(content, reason);
+        let content = self.content_of("knock", user_id, reason).await?;
         let expects = Expects::Not(Membership::Knock);
         self.set_membership(&room, (user_id, user_id), &content, expects).await.map(|_| ())
+    }
+
+    /// The content of a member event with the profile of whom it is about.
+    async fn content_of(
+        &self,
+        membership: &str,
+        user_id: &UserId,
+        reason: Option<&str>,
+    ) -> Result<Map<String, Value>> {
+        let content = self.profile(user_id).await?.member_content(membership);
+        Ok(with_reason(content, reason))
     }
 
     /// Forgets a room that the user has left: it never appears again unless they come back.
