@@ -39,7 +39,7 @@ fn room_id(text: Option<String>) -> Result<Option<OwnedRoomId>> {
     let parse = |text: String| {
         RoomId::parse(&text).map_err(|_| Error::invalid_param("`room_id` is not a room id"))
     };
-    Ok(text.map(parse).transpose()?.map(Into::into))
+    Ok(text.map(parse).transpose()?)
 }
 
 async fn events(
