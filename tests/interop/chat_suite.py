@@ -67,7 +67,7 @@ def play(scenes, directory, url):
         window.shows("alice: vu, merci")
         scenes.ok("what arrives is shown at once")
         window.types("/members")
-        window.shows("alice", bob_id)
+        window.shows("Membres", "│alice", "│bob")
         scenes.ok("the members are listed")
         (pathlib.Path(directory) / "screen.txt").write_text(window.screen())
         window.types("/quit")

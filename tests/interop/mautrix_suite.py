@@ -11,7 +11,8 @@ from mautrix.client.state_store import MemoryStateStore, MemorySyncStore
 from mautrix.crypto import MemoryCryptoStore, OlmMachine
 from mautrix.crypto.attachments import decrypt_attachment, encrypt_attachment
 from mautrix.types import (
-    EventType, FileInfo, MediaMessageEventContent, Membership, MessageType, PresenceState, RoomCreatePreset,
+    EventType, FileInfo, MediaMessageEventContent, Membership, MessageType, PaginationDirection,
+    PresenceState, RoomCreatePreset,
     RoomNameStateEventContent, TextMessageEventContent, TrustState,
 )
 
@@ -152,7 +153,7 @@ async def history_and_redaction(bot, alice):
     assert not event.content.get("body", None), event
     await alice.until(lambda: any(e.reason == "erreur" for where, e in alice.events
                                   if where == room and isinstance(e, nio.RedactionEvent)))
-    page = await bot.client.get_messages(room, "b", limit=50)
+    page = await bot.client.get_messages(room, PaginationDirection.BACKWARD, limit=50)
     assert "echo bonjour" in [event.content.get("body", None) for event in page.events
                               if event.type == EventType.ROOM_MESSAGE]
     await bot.client.send_receipt(room, sent)

@@ -184,7 +184,9 @@ async def export_and_import(alice, bob, directory):
     room = await alice.room(bob, encrypted=True)
     await alice.say(room, "avant le nouvel appareil")
     await bob.hear(nio.RoomMessageText, room, says("avant le nouvel appareil"))
-    keys = str(directory / "keys.txt")
+    keys = directory / "keys.txt"
+    keys.unlink(missing_ok=True)
+    keys = str(keys)
     await bob.client.export_keys(keys, "phrase secrète", count=1_000)
     second = await bob.another_device("second")
     await second.client.import_keys(keys, "phrase secrète")
