@@ -5,6 +5,7 @@ pub mod administration;
 pub mod appservices;
 pub mod delayed;
 pub mod encryption;
+pub mod federation;
 pub mod invitations;
 pub mod media;
 pub mod meta;

@@ -74,7 +74,7 @@ macro_rules! tables {
 }
 
 // Ranges, so that areas grow without collisions: 0x01 store itself, 0x10 rooms, 0x30 accounts,
-// 0x50 encryption, 0x60 receipts, typing and account data, 0x70 push, media, directory, 0x80 policy, mail, audit, jobs.
+// 0x50 encryption, 0x60 receipts, typing and account data, 0x70 push, media, directory, 0x80 policy, mail, audit, jobs, 0xe0 federation.
 tables! {
     /// Format version, server name, last position, number blocks: what the store says of itself.
     Meta = 0x01,
@@ -270,4 +270,12 @@ tables! {
     AppservicePart = 0xd9,
     /// Room directories of third-party networks.
     NetworkRoom = 0xda,
+    /// What authorizes what, among state events.
+    EventAuth = 0xe0,
+    /// Events without a place in a timeline, by id.
+    OutlierById = 0xe1,
+    /// Redactions that came before what they redact.
+    WaitingRedaction = 0xe2,
+    /// Events that others name as previous and that are not here.
+    NamedBefore = 0xe3,
 }

@@ -18,6 +18,7 @@ mod directory;
 mod draft;
 mod externals;
 mod hierarchy;
+mod incoming;
 mod join_rules;
 mod lanes;
 mod last_admin;
@@ -64,6 +65,7 @@ pub use self::{
     directory::{PublicRoomsPage, PublicRoomsQuery},
     draft::{Appended, Draft, Origin},
     hierarchy::{HierarchyPage, HierarchyQuery, HierarchyRoom},
+    incoming::{Missing, Snapshot, Verdict},
     membership::Change,
     mutual::MutualRooms,
     networks::Network,

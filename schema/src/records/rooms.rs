@@ -5,7 +5,9 @@ use ruma::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{EventNumber, Record, RoomNumber, Stamp, StateKeyNumber, StateRoot, table};
+use crate::{
+    EventNumber, Position, Record, RecordError, RoomNumber, Stamp, StateKeyNumber, StateRoot, table,
+};
 
 /// A room, written once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +77,19 @@ pub struct EventRecord {
 
 impl Record for EventRecord {}
 
-/// Which event an id names, and where it is in its room's timeline: at the position of the commit that
-/// wrote this record, at `index` among the room's events of that commit. Never written again.
+/// Where an event is in its room's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// At the position of the commit that wrote its pointer.
+    Commit,
+    /// At another position: it was fetched from the past.
+    At(Position),
+    /// Nowhere: it was refused, and others may name it all the same.
+    Nowhere,
+}
+
+/// Which event an id names, and where it is in its room's timeline: at `place`, at `index` among the
+/// room's events there. Never written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPointer {
     /// The event's number.
@@ -85,9 +98,27 @@ pub struct EventPointer {
     pub room: RoomNumber,
     /// Its place among the events of the same commit.
     pub index: u32,
+    /// Its place in the timeline.
+    pub place: Place,
 }
 
-impl Record for EventPointer {}
+impl Record for EventPointer {
+    const VERSION: u8 = 2;
+
+    /// Version 1 had no `place`: every event was at the position of its commit.
+    fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let malformed = |_| RecordError::Malformed;
+        match bytes.split_first() {
+            Some((2, rest)) => postcard::from_bytes(rest).map_err(malformed),
+            Some((1, rest)) => {
+                let (event, room, index) = postcard::from_bytes(rest).map_err(malformed)?;
+                Ok(Self { event, room, index, place: Place::Commit })
+            }
+            Some((&found, _)) => Err(RecordError::Version { found }),
+            None => Err(RecordError::Malformed),
+        }
+    }
+}
 
 /// An entry of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -52,8 +52,13 @@ impl AuthState {
         Ok(this)
     }
 
+    /// A state of a few events. A later one of the same type and key does not count.
+    pub(super) fn from_events(events: Vec<Arc<Pdu>>) -> Self {
+        Self { events, auth_events: Vec::new() }
+    }
+
     /// The event of an id, of those here.
-    fn by_id(&self, event_id: &EventId) -> Option<Arc<Pdu>> {
+    pub(super) fn by_id(&self, event_id: &EventId) -> Option<Arc<Pdu>> {
         self.events.iter().find(|pdu| pdu.event_id == event_id).map(Arc::clone)
     }
 

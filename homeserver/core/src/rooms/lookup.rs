@@ -5,7 +5,8 @@ use std::sync::Arc;
 use pli_schema::{
     EventNumber, Position, RoomNumber,
     records::rooms::{
-        EventByIdKey, EventKey, EventPointer, RoomByIdKey, RoomHeadKey, RoomHeadRecord, RoomKey,
+        EventByIdKey, EventKey, EventPointer, Place, RoomByIdKey, RoomHeadKey, RoomHeadRecord,
+        RoomKey,
     },
 };
 use pli_store::Stored;
@@ -138,14 +139,22 @@ impl Rooms {
         Ok(event.filter(|event| event.record.room == room))
     }
 
-    /// Where an event is in the timeline of its room: at the position of the record that is returned,
-    /// at its `index`.
+    /// Where an event is in the timeline of its room: at the position that is returned with the record,
+    /// at its `index`. `None` for an event that has no place there.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn pointer(&self, event_id: &EventId) -> Result<Option<Stored<EventPointer>>> {
         let key = EventByIdKey { event_id: event_id.to_owned() };
-        Ok(self.store().get_stored(&key).await?)
+        let Some(mut pointer) = self.store().get_stored(&key).await? else {
+            return Ok(None);
+        };
+        match pointer.record.place {
+            Place::Commit => {}
+            Place::At(position) => pointer.position = position,
+            Place::Nowhere => return Ok(None),
+        }
+        Ok(Some(pointer))
     }
 
     /// The position of the newest commit that brought the room an event.

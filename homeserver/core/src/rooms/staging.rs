@@ -1,8 +1,13 @@
 //! Events of one room on their way into one transaction.
 
+mod accept;
 mod apply;
+mod follow;
+mod graph;
+mod import;
 mod names;
 mod prepare;
+mod resolve;
 
 pub(super) use self::apply::{annotation, delete_words};
 
@@ -14,9 +19,13 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use pli_federation::event_format::Pdu;
 use pli_schema::{
-    EventNumber, RoomNumber, Stamp, StateRoot, Topic,
-    records::rooms::{
-        Membership, RoomActivityKey, RoomHeadKey, RoomHeadRecord, TransactionKey, TransactionRecord,
+    EventNumber, RoomNumber, Stamp, StateKeyNumber, StateRoot, Topic,
+    records::{
+        federation::EventAuthRecord,
+        rooms::{
+            Membership, RoomActivityKey, RoomHeadKey, RoomHeadRecord, TransactionKey,
+            TransactionRecord,
+        },
     },
 };
 use pli_store::Tx;
@@ -49,6 +58,10 @@ pub(super) struct Staging<'a> {
     interned: Vec<Interned>,
     /// A state event was redacted.
     redacted_state: bool,
+    /// What authorizes the state events of this transaction.
+    auth: HashMap<EventNumber, EventAuthRecord>,
+    /// The room's create event, once it was needed.
+    create: Option<Arc<Pdu>>,
     /// An event was written in part: the transaction must not be committed.
     broken: bool,
 }
@@ -107,6 +120,8 @@ impl<'a> Staging<'a> {
             fresh: HashMap::new(),
             interned: Vec::new(),
             redacted_state: false,
+            auth: HashMap::new(),
+            create: None,
             broken: false,
         }
     }
@@ -232,17 +247,36 @@ impl<'a> Staging<'a> {
         event_type: &str,
         state_key: &str,
     ) -> Result<Option<Arc<Pdu>>> {
-        let number = match self.interned.iter().find(|i| i.is(event_type, state_key)) {
-            Some(interned) => Some(interned.number()),
-            None => self.rooms.state_key_number(event_type, state_key).await?,
-        };
-        let Some(number) = number else {
+        let Some(number) = self.key_number(event_type, state_key).await? else {
             return Ok(None);
         };
         match self.rooms.tree.within(self.tx).get(self.head.state, number).await? {
             Some(event) => Ok(Some(self.event(event).await?.pdu()?)),
             None => Ok(None),
         }
+    }
+
+    /// The number of a state key, also one of this transaction.
+    async fn key_number(
+        &self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<StateKeyNumber>> {
+        match self.interned.iter().find(|i| i.is(event_type, state_key)) {
+            Some(interned) => Ok(Some(interned.number())),
+            None => self.rooms.state_key_number(event_type, state_key).await,
+        }
+    }
+
+    /// The number of a state key, given now if it has none.
+    async fn intern(&mut self, event_type: &str, state_key: &str) -> Result<StateKeyNumber> {
+        if let Some(number) = self.key_number(event_type, state_key).await? {
+            return Ok(number);
+        }
+        let (number, interned) =
+            self.rooms.intern_state_key(self.tx, event_type, state_key).await?;
+        self.interned.extend(interned);
+        Ok(number)
     }
 
     /// An event, also of this transaction.

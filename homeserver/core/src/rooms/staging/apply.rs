@@ -10,7 +10,7 @@ use pli_schema::{
         encryption::SharingChangeKey,
         rooms::{
             AnnotationKey, EventByIdKey, EventKey, EventPointer, EventRecord, Extremity, MemberKey,
-            MemberRecord, Membership, RelationKey, RelationRecord, RoomByIdKey, RoomKey,
+            MemberRecord, Membership, Place, RelationKey, RelationRecord, RoomByIdKey, RoomKey,
             RoomRecord, TimelineKey, TimelineRecord, UserRoomKey, UserRoomRecord,
         },
         search::SearchWordKey,
@@ -52,6 +52,7 @@ impl Staging<'_> {
             let key = StickyEventKey { room, at: Stamp::Commit, index: self.next_index };
             self.tx.put(&key, &StickyEventRecord { event: number, expires_at_ms })?;
         }
+        self.put_auth(number, &pdu).await?;
         if let Some(target) = target {
             self.redact(number, &target).await?;
         }
@@ -70,13 +71,18 @@ impl Staging<'_> {
         self.put_event(number, pdu, record)
     }
 
-    fn put_event(&mut self, number: EventNumber, pdu: Arc<Pdu>, record: EventRecord) -> Result<()> {
+    pub(super) fn put_event(
+        &mut self,
+        number: EventNumber,
+        pdu: Arc<Pdu>,
+        record: EventRecord,
+    ) -> Result<()> {
         let (room, index) = (self.room.number, self.next_index);
         let event_id = pdu.event_id.clone();
         self.tx.put(&EventKey { event: number }, &record)?;
         self.tx.put(
             &EventByIdKey { event_id: event_id.clone() },
-            &EventPointer { event: number, room, index },
+            &EventPointer { event: number, room, index, place: Place::Commit },
         )?;
         self.tx.put(
             &TimelineKey { room, at: Stamp::Commit, index },
@@ -102,8 +108,7 @@ impl Staging<'_> {
             return Ok(None);
         };
         let event_type = pdu.event_type.to_string();
-        let (key, interned) = self.rooms.intern_state_key(self.tx, &event_type, state_key).await?;
-        self.interned.extend(interned);
+        let key = self.intern(&event_type, state_key).await?;
         let tree = self.rooms.tree.within(self.tx);
         let replaces = tree.get(self.head.state, key).await?;
         self.head.state = tree.insert(self.tx, self.head.state, &[(key, number)]).await?;
@@ -111,7 +116,7 @@ impl Staging<'_> {
     }
 
     /// The room itself, with its first event.
-    fn put_room(&mut self, create: &Pdu) -> Result<()> {
+    pub(super) fn put_room(&mut self, create: &Pdu) -> Result<()> {
         let room = self.room.number;
         self.room.id = create.room().to_owned();
         let room_id = self.room.id.clone();
@@ -123,7 +128,7 @@ impl Staging<'_> {
     }
 
     /// The indexes of members by room and of rooms by user.
-    async fn put_member(&mut self, number: EventNumber, pdu: &Pdu) -> Result<()> {
+    pub(super) async fn put_member(&mut self, number: EventNumber, pdu: &Pdu) -> Result<()> {
         let (Some(user_id), Some(membership)) = (target_user(pdu), membership_of(pdu)) else {
             return Ok(());
         };
@@ -156,7 +161,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn count(&mut self, membership: Option<Membership>, more: bool) {
+    pub(super) fn count(&mut self, membership: Option<Membership>, more: bool) {
         let counter = match membership {
             Some(Membership::Join) => &mut self.head.joined_members,
             Some(Membership::Invite) => &mut self.head.invited_members,
@@ -165,7 +170,12 @@ impl Staging<'_> {
         *counter = if more { counter.saturating_add(1) } else { counter.saturating_sub(1) };
     }
 
-    fn put_relation(&self, number: EventNumber, pdu: &Pdu, relation: Relation) -> Result<()> {
+    pub(super) fn put_relation(
+        &self,
+        number: EventNumber,
+        pdu: &Pdu,
+        relation: Relation,
+    ) -> Result<()> {
         if let Some(key) = annotation(pdu, &relation) {
             self.tx.put(&key, &number)?;
         }
@@ -202,7 +212,11 @@ impl Staging<'_> {
     }
 
     /// Takes the content of an event away, and what was derived from it.
-    async fn redact(&mut self, because: EventNumber, target: &StoredEvent) -> Result<()> {
+    pub(super) async fn redact(
+        &mut self,
+        because: EventNumber,
+        target: &StoredEvent,
+    ) -> Result<()> {
         let key = EventKey { event: target.number };
         let Some(mut record) = self.tx.get(&key).await? else {
             return Err(Error::bug("an event vanished while it was redacted"));
@@ -230,7 +244,11 @@ impl Staging<'_> {
         };
         let pointer = self.tx.get_stored(&EventByIdKey { event_id: pdu.event_id.clone() }).await?;
         if let Some(pointer) = pointer.filter(|pointer| pointer.position != Position::MAX) {
-            let (at, index) = (Stamp::At(pointer.position), pointer.record.index);
+            let at = match pointer.record.place {
+                Place::At(position) => position,
+                Place::Commit | Place::Nowhere => pointer.position,
+            };
+            let (at, index) = (Stamp::At(at), pointer.record.index);
             self.tx.delete(&RelationKey { target: relation.target.clone(), at, index });
         }
         if let Some(key) = annotation(pdu, &relation) {

@@ -91,7 +91,7 @@ impl Staging<'_> {
 
     /// A relation to an event of this room. One to an event of another room is none: nobody may hang
     /// an edit or a thread onto an event of a room in which they are not.
-    async fn within_room(&self, relation: Option<Relation>) -> Result<Option<Relation>> {
+    pub(super) async fn within_room(&self, relation: Option<Relation>) -> Result<Option<Relation>> {
         let Some(relation) = relation else {
             return Ok(None);
         };

@@ -1,0 +1,153 @@
+//! What comes into rooms from other servers.
+
+use std::sync::Arc;
+
+use pli_federation::event_format::Pdu;
+use pli_schema::{RoomNumber, records::rooms::RoomByIdKey};
+use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+
+use super::{Rooms, staging::Staging};
+use crate::{Error, Result};
+
+/// What became of an event of another server
+/// (<https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was here already.
+    Known,
+    /// It is in the room.
+    Accepted,
+    /// The current state forbids it: it is kept for those who name it, and not shown.
+    SoftFailed(String),
+    /// The rules forbid it where it stands: it is never part of a state.
+    Rejected(String),
+}
+
+/// Why an event cannot be judged yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// These of its auth events are not known.
+    AuthEvents(Vec<OwnedEventId>),
+    /// These of its previous events are not known, so neither is the state before it.
+    PrevEvents(Vec<OwnedEventId>),
+}
+
+/// A state that another server handed over, with all that authorizes it. Signatures and hashes are
+/// checked.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The events of the state.
+    pub state: Vec<Arc<Pdu>>,
+    /// The events of their auth chains.
+    pub auth_chain: Vec<Arc<Pdu>>,
+}
+
+impl Snapshot {
+    /// All events, each after those that authorize it. Events that do not end up at the create event
+    /// are left out.
+    fn in_order(&self) -> Vec<Arc<Pdu>> {
+        let mut waiting: Vec<&Arc<Pdu>> = self.auth_chain.iter().chain(&self.state).collect();
+        // From version 12 on events do not name the create event, and stand on it all the same.
+        waiting.sort_by_key(|pdu| !pdu.is_create());
+        let mut placed = std::collections::HashSet::new();
+        let mut order = Vec::new();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|pdu| {
+                let ready = pdu.auth_events.iter().all(|event| placed.contains(event));
+                if ready && placed.insert(pdu.event_id.clone()) {
+                    order.push(Arc::clone(pdu));
+                }
+                !ready
+            });
+            if waiting.len() == before {
+                return order;
+            }
+        }
+    }
+}
+
+impl Rooms {
+    /// Takes events of another server into a room, each on its own, in one transaction. The caller has
+    /// checked signatures and hashes, and gives them in an order in which later ones follow earlier ones.
+    ///
+    /// # Errors
+    /// Those of the store; [`Error::Bug`] if what is stored contradicts itself.
+    pub async fn accept(
+        &self,
+        room: RoomNumber,
+        pdus: &[Arc<Pdu>],
+    ) -> Result<Vec<Result<Verdict, Missing>>> {
+        let (verdicts, staged) = self
+            .store()
+            .write(|tx| async move {
+                let mut staging = Staging::open(self, &tx, room).await?;
+                let mut verdicts = Vec::with_capacity(pdus.len());
+                for pdu in pdus {
+                    verdicts.push(staging.accept(pdu, None).await?);
+                }
+                Ok::<_, Error>((verdicts, staging.close()?))
+            })
+            .await?;
+        self.keep_staged(staged);
+        Ok(verdicts)
+    }
+
+    /// Takes an event whose previous events cannot be had, with the state before it.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_after(
+        &self,
+        room: RoomNumber,
+        snapshot: &Snapshot,
+        pdu: &Arc<Pdu>,
+    ) -> Result<Result<Verdict, Missing>> {
+        let ordered = &snapshot.in_order();
+        let (verdict, staged) = self
+            .store()
+            .write(|tx| async move {
+                let mut staging = Staging::open(self, &tx, room).await?;
+                let state = staging.take_state(ordered, &snapshot.state).await?;
+                let verdict = staging.accept(pdu, Some(state)).await?;
+                Ok::<_, Error>((verdict, staging.close()?))
+            })
+            .await?;
+        self.keep_staged(staged);
+        Ok(verdict)
+    }
+
+    /// Takes a room over as another server hands it out when a local user joins: `join` is the event of
+    /// that user, after the state of the snapshot. A room that was left before goes on from there.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the rules do not allow the join after this state; those of the store.
+    pub async fn take_over(
+        &self,
+        (room_id, version): (&OwnedRoomId, &RoomVersionId),
+        snapshot: &Snapshot,
+        join: &Arc<Pdu>,
+    ) -> Result<RoomNumber> {
+        let ordered = &snapshot.in_order();
+        let (number, staged) = self
+            .store()
+            .write(|tx| async move {
+                let key = RoomByIdKey { room_id: room_id.clone() };
+                let mut staging = match tx.get(&key).await? {
+                    Some(number) => Staging::open(self, &tx, number).await?,
+                    None => {
+                        let (id, version) = (room_id.clone(), version.clone());
+                        Staging::new_room(self, &tx, id, version).await?
+                    }
+                };
+                staging.start_from(ordered, snapshot, join).await?;
+                Ok::<_, Error>((staging.room.number, staging.close()?))
+            })
+            .await?;
+        self.keep_staged(staged);
+        Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests;
