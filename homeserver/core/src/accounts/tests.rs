@@ -319,8 +319,9 @@ async fn unknown_users_take_as_long_as_wrong_passwords() {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
     });
-    // A lookup in the store is all that differs; the hash is some hundred times that.
-    assert!((known - unknown).abs() < known * 0.15, "{known} s and {unknown} s");
+    // The hash takes some hundred times as long as the lookups: whoever skips it is found out, and a
+    // busy machine is not.
+    assert!(unknown > known * 0.5 && known > unknown * 0.5, "{known} s and {unknown} s");
 }
 
 #[tokio::test]
