@@ -187,7 +187,7 @@ mod tests {
             ),
             (json!({ "blocked_servers": "no list" }), [Allow, Allow, Allow]),
         ] {
-            let found = [john, good, bad].map(|user| decide(&[config.clone()], user));
+            let found = [john, good, bad].map(|user| decide(std::slice::from_ref(&config), user));
             assert_eq!(found, expected, "{config}");
         }
         let both = [json!({}), json!({ "blocked_users": ["@bad:*"] })];

@@ -228,15 +228,13 @@ impl Follower {
             Topic::Room(room) if self.service.wants_ephemeral => {
                 self.hints.rooms.insert(*room);
             }
-            Topic::User(user_id) if self.service.wants_ephemeral => {
-                if self.service.covers_user(user_id) {
-                    self.hints.users.insert(user_id.clone());
-                }
+            Topic::User(user_id)
+                if self.service.wants_ephemeral && self.service.covers_user(user_id) =>
+            {
+                self.hints.users.insert(user_id.clone());
             }
-            Topic::Device(user_id, device_id) => {
-                if self.service.owns_user(user_id) {
-                    self.hints.devices.insert((user_id.clone(), device_id.clone()));
-                }
+            Topic::Device(user_id, device_id) if self.service.owns_user(user_id) => {
+                self.hints.devices.insert((user_id.clone(), device_id.clone()));
             }
             _ => {}
         }

@@ -81,12 +81,15 @@ struct Known {
     provider: Option<(String, Secret)>,
 }
 
+/// Somebody whom a provider vouches for, what the form of the page holds, and until when it counts.
+type Newcomer = (UpstreamIdentity, (String, Secret), MilliSeconds);
+
 /// The browsers that are signed in, and those whose person must still agree to a new account.
 #[derive(Debug)]
 pub(super) struct Browsers {
     clock: Clock,
     known: Mutex<LruCache<SecretHash, Known>>,
-    newcomers: Mutex<LruCache<SecretHash, (UpstreamIdentity, (String, Secret), MilliSeconds)>>,
+    newcomers: Mutex<LruCache<SecretHash, Newcomer>>,
 }
 
 impl Browsers {

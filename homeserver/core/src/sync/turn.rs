@@ -277,7 +277,7 @@ impl Turn<'_> {
     ) -> Result<Option<String>> {
         let (push, user_id) = (&self.parts().push, &self.request.user_id);
         let changed_at = push.rules_changed_at(user_id).await?;
-        if !since.is_none_or(|since| changed_at > since.position) {
+        if since.is_some_and(|since| changed_at <= since.position) {
             return Ok(None);
         }
         Ok(Some(push.rules_event(user_id).await?.json().get().to_owned()))

@@ -201,10 +201,13 @@ pub(super) type Shared = Arc<tokio::sync::Mutex<Connection>>;
 /// A device.
 type Device = (OwnedUserId, OwnedDeviceId);
 
+/// The connections of a device, by their `conn_id`.
+type OfDevice = Vec<(String, Shared)>;
+
 /// The connections of all devices. Clones share them.
 #[derive(Clone, Debug)]
 pub(in crate::sync) struct Connections {
-    devices: Arc<Mutex<LruCache<Device, Vec<(String, Shared)>>>>,
+    devices: Arc<Mutex<LruCache<Device, OfDevice>>>,
     sessions: Arc<AtomicU64>,
 }
 
