@@ -39,7 +39,6 @@ fn device_of(user: &Authenticated) -> Device {
 
 impl Sends {
     /// A send begins. The handler puts what it gets into its answer.
-    #[must_use]
     pub fn begin(&self, user: &Authenticated) -> Extension<Arc<UnderWay>> {
         Extension(Arc::new(self.begin_for(device_of(user))))
     }
