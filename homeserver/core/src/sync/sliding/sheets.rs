@@ -154,8 +154,7 @@ impl Sheets {
             Some((active, bump)) if active == head.position => bump,
             _ => self.bump(room, floor).await?,
         };
-        let as_of = now.min(head.position.max(now));
-        let sheet = Sheet { as_of, root, active: head.position, bump, facts };
+        let sheet = Sheet { as_of: now, root, active: head.position, bump, facts };
         self.sheets.lock().put(room, sheet.clone());
         Ok(sheet)
     }
