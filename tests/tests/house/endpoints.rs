@@ -25,7 +25,6 @@ const WITHOUT_TEST: &[&str] = &[
     "getContent",
     "getContentOverrideName",
     "getContentThumbnail",
-    "getPresence",
     "queryUserByProtocol",
     "redirectToIdP",
     "redirectToSSO",
@@ -34,7 +33,6 @@ const WITHOUT_TEST: &[&str] = &[
     "requestTokenToRegisterMSISDN",
     "requestTokenToResetPasswordEmail",
     "requestTokenToResetPasswordMSISDN",
-    "setPresence",
     "uploadContentToMXC",
 ];
 
