@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pli_federation::{auth_rules::PowerLevels, event_format::Pdu};
 use pli_schema::{
-    EventNumber, StateRoot,
+    EventNumber, StateRoot, Topic,
     records::{
         federation::{NamedBeforeKey, WaitingRedactionKey},
         rooms::{EventByIdKey, MemberKey, Membership, UserRoomKey, UserRoomRecord},
@@ -111,9 +111,12 @@ impl Staging<'_> {
         self.tx.delete(&key);
         let (membership, event) = (Membership::Leave, member.event);
         self.tx.put(
-            &UserRoomKey { user_id, room: self.room.number },
+            &UserRoomKey { user_id: user_id.clone(), room: self.room.number },
             &UserRoomRecord { membership, event, forgotten: false },
         )?;
+        if self.rooms.is_local(&user_id) {
+            self.tx.wake(Topic::Rooms(user_id));
+        }
         Ok(())
     }
 
