@@ -245,9 +245,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_80_keys_each_documented() {
+    fn at_most_100_keys_each_documented() {
         let keys: usize = sections().iter().map(|section| section.keys.len()).sum();
-        assert!(keys <= 80, "{keys} keys");
+        assert!(keys <= 100, "{keys} keys");
         for section in sections() {
             assert!(!section.doc.is_empty());
             for key in section.keys {

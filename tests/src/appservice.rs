@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// How long a test waits for a request.
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 /// Requests that wait for the test, at most.
 const REQUESTS_MAX: usize = 10_000;
 

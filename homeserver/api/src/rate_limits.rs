@@ -89,7 +89,8 @@ impl Class {
         if MEMBERSHIP.iter().any(|end| ends(end)) {
             return Self::Membership;
         }
-        if has("/rooms/{room_id}/send/") || has("/rooms/{room_id}/state/") || has("/redact/") {
+        const MESSAGE: [&str; 4] = ["/send/", "/state/", "/redact/", "/delayed_event/"];
+        if has("/rooms/{room_id}/") && MESSAGE.iter().any(|part| has(part)) {
             return Self::Message;
         }
         Self::Other

@@ -59,13 +59,17 @@ pub struct TransactionsParts {
 pub struct Transactions {
     parts: Arc<TransactionsParts>,
     history: History,
+    /// Where the log and the typing were when the server started: a service that is new is told what
+    /// comes after.
+    started: (Position, u64),
 }
 
 impl Transactions {
     /// Transactions for these services.
     #[must_use]
     pub fn new(parts: TransactionsParts) -> Self {
-        Self { history: History::new(parts.rooms.clone()), parts: Arc::new(parts) }
+        let started = (parts.rooms.store().position(), parts.typing.serial());
+        Self { history: History::new(parts.rooms.clone()), parts: Arc::new(parts), started }
     }
 
     fn store(&self) -> &Store {
@@ -92,6 +96,7 @@ struct Follower {
     /// The position that the store has as the place of the service.
     written: Position,
     hints: Hints,
+    receipts: ephemeral::ReceiptsTold,
 }
 
 /// What the feed says may have changed; what did is read from the store.
@@ -108,13 +113,15 @@ struct Hints {
 
 impl Follower {
     fn new(all: Transactions, service: Arc<Appservice>) -> Self {
+        let typing = all.started.1;
         Self {
             interest: Interest::new(all.parts.rooms.clone(), Arc::clone(&service)),
             all,
             service,
             progress: AppserviceProgressRecord::default(),
             written: Position::ZERO,
-            hints: Hints::default(),
+            hints: Hints { typing, ..Hints::default() },
+            receipts: ephemeral::ReceiptsTold::default(),
         }
     }
 
@@ -137,7 +144,10 @@ impl Follower {
         self.interest.forget_all();
         self.progress = self.load().await?;
         self.written = self.progress.place.position;
-        self.hints = Hints { all: true, typing: *typing.borrow_and_update(), ..Hints::default() };
+        let then = self.progress.pending.as_ref().map(|pending| pending.then);
+        self.receipts.begin_at(then.unwrap_or(self.progress.place).position);
+        typing.borrow_and_update();
+        self.hints = Hints { all: true, typing: self.hints.typing, ..Hints::default() };
         loop {
             if self.progress.pending.is_some() {
                 if !self.deliver(stop).await? {
@@ -173,7 +183,7 @@ impl Follower {
     /// Where the service is. One that is new begins at the end of the log.
     async fn load(&self) -> Result<AppserviceProgressRecord> {
         let key = &self.key();
-        let position = self.all.store().position();
+        let (position, _) = self.all.started;
         self.all
             .store()
             .write(|tx| async move {
@@ -247,7 +257,7 @@ impl Follower {
         let (from, to) = (self.progress.place.position, batch.then.position);
         let now = self.all.store().position();
         if self.service.wants_ephemeral {
-            self.add_receipts(&mut batch, from, to).await?;
+            self.add_receipts(&mut batch, to).await?;
             self.add_typing(&mut batch).await?;
         }
         self.add_devices(&mut batch, now).await?;

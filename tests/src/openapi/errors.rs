@@ -30,8 +30,11 @@ const BRINGS: &[Brings] = &[
     ("M_WRONG_ROOM_KEYS_VERSION", "current_version", Value::is_string),
 ];
 
-/// Members of any error, and whether a value will do.
-const MEMBERS: &[(&str, fn(&Value) -> bool)] = &[
+/// The name of a member, and whether a value of it will do.
+type Member = (&'static str, fn(&Value) -> bool);
+
+/// Members of any error.
+const MEMBERS: &[Member] = &[
     ("retry_after_ms", Value::is_u64),
     ("session", Value::is_string),
     ("soft_logout", Value::is_boolean),

@@ -47,8 +47,8 @@ async fn events_come_in_order_each_once_and_survive_errors_and_restarts() {
     let (mut server, mut service) = with_service("").await;
     let alice = server.register("alice").await;
     alice.create_room(json!({ "name": "not for the bridge" })).await;
-    let room = bridged_room(&server, &alice).await;
     service.answer("/_matrix/app/v1/transactions/", 500, json!({}));
+    let room = bridged_room(&server, &alice).await;
     let mut said = Vec::new();
     for n in 0..3 {
         said.push(alice.say(&room, &format!("before {n}")).await);

@@ -2,12 +2,13 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/application-service-api/#pushing-ephemeral-data>
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
+use lru::LruCache;
 use pli_federation::canonical_json::quote;
 use pli_schema::{Position, RoomNumber, records::sync::ReceiptHeadKey};
 use pli_store::Scan;
-use ruma::RoomId;
+use ruma::{OwnedUserId, RoomId};
 
 use super::{Follower, batch::Batch};
 use crate::{
@@ -19,17 +20,39 @@ use crate::{
 /// Rooms whose receipts are told in one transaction.
 const ROOMS_MAX: usize = 100;
 
+/// Rooms and users of which it is kept up to where their receipts were told.
+const TOLD_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(49_999);
+
+/// Up to where receipts were told, each room and user on its own: the feed may speak of one when the
+/// events are told far beyond it.
+#[derive(Debug)]
+pub(super) struct ReceiptsTold {
+    begin: Position,
+    rooms: LruCache<RoomNumber, Position>,
+    users: LruCache<OwnedUserId, Position>,
+}
+
+impl Default for ReceiptsTold {
+    fn default() -> Self {
+        let (rooms, users) = (LruCache::new(TOLD_MAX), LruCache::new(TOLD_MAX));
+        Self { begin: Position::ZERO, rooms, users }
+    }
+}
+
+impl ReceiptsTold {
+    /// Everything up to here is told.
+    pub(super) fn begin_at(&mut self, position: Position) {
+        *self = Self { begin: position, ..Self::default() };
+    }
+}
+
 impl Follower {
-    /// The receipts that came after `from` up to `to` in rooms that concern the service.
-    pub(super) async fn add_receipts(
-        &mut self,
-        batch: &mut Batch,
-        from: Position,
-        to: Position,
-    ) -> Result<()> {
+    /// The receipts that came up to `to`, and were not told, in rooms that concern the service.
+    pub(super) async fn add_receipts(&mut self, batch: &mut Batch, to: Position) -> Result<()> {
         if self.hints.all {
+            let begin = self.receipts.begin;
             for row in self.all.store().scan(&Scan::<ReceiptHeadKey>::prefix(())).await? {
-                if row.position > from {
+                if row.position > begin {
                     self.hints.rooms.insert(row.key.room);
                 }
             }
@@ -39,18 +62,26 @@ impl Follower {
         for room in rooms {
             let head = self.all.store().get_stored(&ReceiptHeadKey { room }).await?;
             let newest = head.map(|head| head.position).unwrap_or_default();
+            let from = self.receipts.rooms.get(&room).copied().unwrap_or(self.receipts.begin);
+            if by_room.len() >= ROOMS_MAX {
+                batch.is_behind = true;
+                continue;
+            }
             if newest <= to {
                 self.hints.rooms.remove(&room);
             }
-            if newest <= from || by_room.len() >= ROOMS_MAX {
+            if newest <= from {
                 continue;
             }
+            self.receipts.rooms.put(room, to.max(from));
             if self.interest.wants_room(room).await? {
                 let receipts = self.all.parts.receipts.changes(room, from, to).await?;
                 by_room.entry(room).or_default().extend(receipts);
             }
         }
         for user_id in std::mem::take(&mut self.hints.users) {
+            let from = self.receipts.users.get(&user_id).copied().unwrap_or(self.receipts.begin);
+            self.receipts.users.put(user_id.clone(), to.max(from));
             let receipts = &self.all.parts.receipts;
             for (room, receipt) in receipts.private_changes(&user_id, from, to).await? {
                 by_room.entry(room).or_default().push(receipt);

@@ -33,6 +33,8 @@ const fn rtc_transports(config: &Config) -> bool {
 
 /// The features, in alphabetical order.
 const FEATURES: &[(&str, Condition)] = &[
+    ("fi.mau.msc2659", always),
+    ("fi.mau.msc2659.stable", always),
     ("im.nheko.summary", always),
     ("io.element.msc4388", oauth),
     ("org.matrix.e2e_cross_signing", always),
