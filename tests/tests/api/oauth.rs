@@ -185,7 +185,7 @@ async fn a_client_signs_in_refreshes_and_signs_out() {
     let (status, error) = app.refresh(&tokens["refresh_token"]).await;
     assert_eq!((status, &error["error"]), (400, &json!("invalid_grant")));
     assert_eq!(app.whoami(&server, &fresh).await.0, 401, "a copied token ends the session");
-    assert_eq!(devices(&alice).await, [alice.device_id.clone()]);
+    assert_eq!(devices(&alice).await, std::slice::from_ref(&alice.device_id));
 
     // The browser is still signed in: one click is enough.
     let place = authorize(&mut browser, &app, "TABLET", "&response_mode=fragment").await;
