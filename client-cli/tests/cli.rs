@@ -233,6 +233,38 @@ fn the_admin_commands_speak_the_admin_interface() {
     assert_eq!(of("DELETE").query, "");
 }
 
+fn moderation(request: &fake_server::Request) -> (u16, Value) {
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/_pli/admin/v1/reports") => (
+            200,
+            json!({"reports": [{
+                "number": 7, "reporter": "@bob:x", "reason": "rude",
+                "subject": {"kind": "user", "user_id": "@eve:x"},
+            }]}),
+        ),
+        (_, VERSIONS) => (200, json!({"versions": ["v1.11"]})),
+        ("POST", _) => (200, json!({})),
+        _ => nothing(request),
+    }
+}
+
+#[test]
+fn reports_are_listed_and_closed_and_notices_sent() {
+    let machine = Machine::new(moderation);
+    machine.signed_in();
+    let list = machine.pli(&["admin", "reports", "list", "--all", "--lang", "fr"]);
+    assert_eq!(String::from_utf8_lossy(&list.stdout), "7  user  @eve:x  par @bob:x  rude\n");
+    let close = ["admin", "reports", "close", "7", "--note", "seen"];
+    assert_eq!(code(&machine.pli(&close)), 0);
+    assert_eq!(code(&machine.pli(&["admin", "notice", "send", "@eve:x", "Hello"])), 0);
+    let requests = machine.server.requests();
+    let of = |path: &str| requests.iter().find(|r| r.path == path).unwrap();
+    assert_eq!(of("/_pli/admin/v1/reports").query, "closed=true");
+    assert_eq!(of("/_pli/admin/v1/reports/7/close").body, json!({"note": "seen"}));
+    let notice = &of("/_pli/admin/v1/notices").body;
+    assert_eq!(*notice, json!({"user_id": "@eve:x", "body": "Hello"}));
+}
+
 #[test]
 fn an_ended_session_is_3() {
     let machine = Machine::new(|_| (401, json!({"errcode": "M_UNKNOWN_TOKEN", "error": "gone"})));

@@ -244,6 +244,8 @@ tables! {
     Report = 0x90,
     /// OpenID tokens by hash.
     OpenIdToken = 0x91,
+    /// Rooms for server notices by user.
+    NoticeRoom = 0x92,
     /// Clients that have registered for OAuth.
     OauthClient = 0xc0,
     /// Sessions that began by OAuth, by device.

@@ -36,6 +36,8 @@ mod joins;
 mod media;
 #[path = "api/mutations.rs"]
 mod mutations;
+#[path = "api/notices.rs"]
+mod notices;
 #[path = "api/oauth.rs"]
 mod oauth;
 #[path = "api/oauth_pages.rs"]
@@ -65,6 +67,8 @@ mod sliding_sync;
 
 #[path = "api/rendezvous.rs"]
 mod rendezvous;
+#[path = "api/synapse_admin.rs"]
+mod synapse_admin;
 #[path = "api/sync.rs"]
 mod sync;
 #[path = "api/tls.rs"]

@@ -1,8 +1,9 @@
-//! `pli admin domains add|list|remove|check`: the admin interface of a Pli server.
+//! `pli admin …`: the admin interface of a Pli server. The domains are here.
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::moderation;
 use crate::api::Api;
 use crate::args::{AdminCommand, DomainAddArgs, DomainRemoveArgs, DomainsCommand};
 use crate::connection;
@@ -17,14 +18,21 @@ const DOMAINS: [&str; 4] = ["_pli", "admin", "v1", "domains"];
 /// # Errors
 /// No session, no admin rights, a refusal.
 pub async fn run(context: &Context, command: AdminCommand) -> Result<()> {
-    let AdminCommand::Domains(command) = command;
     let client = connection::resume(&context.profile).await?;
     let api = Api::of(&client, context.lang);
     match command {
-        DomainsCommand::Add(args) => add(context, &api, &args).await,
-        DomainsCommand::List => list(context, &api).await,
-        DomainsCommand::Remove(args) => remove(context, &api, &args).await,
-        DomainsCommand::Check(args) => check(context, &api, &args.address).await,
+        AdminCommand::Domains(command) => domains(context, &api, command).await,
+        AdminCommand::Notice(command) => moderation::notice(context, &api, &command).await,
+        AdminCommand::Reports(command) => moderation::reports(context, &api, &command).await,
+    }
+}
+
+async fn domains(context: &Context, api: &Api, command: DomainsCommand) -> Result<()> {
+    match command {
+        DomainsCommand::Add(args) => add(context, api, &args).await,
+        DomainsCommand::List => list(context, api).await,
+        DomainsCommand::Remove(args) => remove(context, api, &args).await,
+        DomainsCommand::Check(args) => check(context, api, &args.address).await,
     }
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod listen;
 mod login;
 mod logout;
+mod moderation;
 mod profiles;
 mod recover;
 mod register;

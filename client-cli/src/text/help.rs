@@ -125,6 +125,20 @@ const COMMANDS: &[(&str, Pair)] = &[
         ),
     ),
     ("admin", ("Administer a Pli server", "Administrer un serveur Pli")),
+    ("admin notice", ("Notices of the server", "Les annonces du serveur")),
+    (
+        "admin notice send",
+        ("Send a notice of the server to a user", "Envoyer à une personne une annonce du serveur"),
+    ),
+    ("admin reports", ("What people have reported", "Ce que les personnes ont signalé")),
+    (
+        "admin reports list",
+        (
+            "List the reports of rooms, messages and people",
+            "Lister les signalements de salons, de messages et de personnes",
+        ),
+    ),
+    ("admin reports close", ("Close a report", "Clore un signalement")),
     (
         "admin domains",
         ("The e-mail domains that may register", "Les domaines de courriel qui peuvent s'inscrire"),
@@ -400,6 +414,10 @@ const ARGUMENTS: &[(&str, Pair)] = &[
             "Serveur de conférence (défaut : celui que le serveur annonce ; PLI_CALL_DOMAIN)",
         ),
     ),
+    ("admin:all", ("The closed ones too", "Les signalements clos aussi")),
+    ("admin:number", ("The number of the report", "Le numéro du signalement")),
+    ("admin:text", ("The text", "Le texte")),
+    ("admin:user", ("The user ID", "L'identifiant de la personne")),
     ("admin:domain", ("The e-mail domain", "Le domaine de courriel")),
     ("sub_domains", ("Its sub-domains too", "Ses sous-domaines aussi")),
     (

@@ -130,6 +130,12 @@ crate::text::bilingual! {
         DomainAllowed { "Allowed: {0}", "Autorisé : {0}" }
         DomainDenied { "Refused: {0}", "Refusé : {0}" }
 
+        ReportNone { "Nothing is reported.", "Rien n'est signalé." }
+        ReportBy { "by {0}", "par {0}" }
+        ReportIsClosed { "closed by {0}", "clos par {0}" }
+        ReportClosed { "Report {0} is closed.", "Le signalement {0} est clos." }
+        NoticeSent { "The notice is sent to {0}.", "L'annonce est envoyée à {0}." }
+
         DeviceThis { "this device", "cet appareil" }
         DeviceVerified { "verified", "vérifié" }
         DeviceUnverified { "not verified", "non vérifié" }

@@ -4,9 +4,12 @@ pub mod addresses;
 pub mod audit;
 pub mod domains;
 pub mod media;
+pub mod notices;
 pub mod registration_tokens;
 pub mod reports;
 pub mod shared_secret;
+pub mod synapse_rooms;
+pub mod synapse_users;
 
 use crate::Routes;
 
@@ -17,7 +20,10 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = audit::routes(routes);
     let routes = domains::routes(routes);
     let routes = media::routes(routes);
+    let routes = notices::routes(routes);
     let routes = registration_tokens::routes(routes);
     let routes = reports::routes(routes);
-    shared_secret::routes(routes)
+    let routes = shared_secret::routes(routes);
+    let routes = synapse_rooms::routes(routes);
+    synapse_users::routes(routes)
 }

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
-    AccountData, Appservices, Clock, DelayedEvents, Filters, History, Invitations, Media, Notifier,
-    Numbers, Oauth, Presence, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms, Search,
-    SigningKey, Store, Sweep, ThreadSubscriptions, Transactions, Typing, UserDirectory,
+    AccountData, Appservices, Clock, DelayedEvents, Filters, History, Invitations, Media, Notices,
+    Notifier, Numbers, Oauth, Presence, Push, Random, Receipts, Rendezvous, Reports, Result, Rooms,
+    Search, SigningKey, Store, Sweep, ThreadSubscriptions, Transactions, Typing, UserDirectory,
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
@@ -91,6 +91,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     );
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
+    let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
@@ -102,6 +103,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         media,
         oauth,
         previews,
+        notices,
         push,
         rate_limits: RateLimits::new(&config.rate_limits),
         sends: Sends::default(),

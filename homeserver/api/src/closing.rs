@@ -11,6 +11,7 @@ pub(crate) async fn close_account(
     (accounts, rooms): (&Accounts, &Rooms),
     user_id: &UserId,
     erase: bool,
+    by: &UserId,
 ) -> Result<(), Error> {
     // Rooms first: should the server stop between the two, the person can finish it.
     match rooms.leave_all(user_id).await {
@@ -18,5 +19,5 @@ pub(crate) async fn close_account(
         Err(error) => tracing::warn!(%error, "a closed account could not leave a room"),
         Ok(()) => {}
     }
-    accounts.deactivate(user_id, erase, user_id).await
+    accounts.deactivate(user_id, erase, by).await
 }

@@ -81,6 +81,9 @@ pub fn answer(error: &Core) -> Answer {
         Core::ThreepidInUse(_) => row(S::BAD_REQUEST, "M_THREEPID_IN_USE"),
         Core::ThreepidNotFound(_) => row(S::BAD_REQUEST, "M_THREEPID_NOT_FOUND"),
         Core::ThreepidAuthFailed(_) => row(S::BAD_REQUEST, "M_THREEPID_AUTH_FAILED"),
+        Core::CannotLeaveServerNoticeRoom(_) => {
+            row(S::FORBIDDEN, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM")
+        }
         Core::ServerNotTrusted(_) => row(S::BAD_REQUEST, "M_SERVER_NOT_TRUSTED"),
         Core::ThreepidUnverified(_) => row(S::FORBIDDEN, "M_THREEPID_AUTH_FAILED"),
         Core::NoValidSession(_) => row(S::BAD_REQUEST, "M_NO_VALID_SESSION"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use pli_core::{
-    AccountData, DelayedEvents, Filters, History, Invitations, Media, Oauth, Presence, Push,
-    Receipts, Rendezvous, Reports, Rooms, Search, ThreadSubscriptions, Typing, UserDirectory,
+    AccountData, DelayedEvents, Filters, History, Invitations, Media, Notices, Oauth, Presence,
+    Push, Receipts, Rendezvous, Reports, Rooms, Search, ThreadSubscriptions, Typing, UserDirectory,
     accounts::Accounts, encryption::Encryption, sync::Sync,
 };
 use pli_schema::config::Config;
@@ -74,6 +74,8 @@ app_state! {
     previews: pli_core::previews::Previews,
     /// Who is there.
     presence: Presence,
+    /// Notices of the server to users.
+    notices: Notices,
     /// Push rules, unread counts, pushers.
     push: Push,
     /// Limits on the rate of requests.

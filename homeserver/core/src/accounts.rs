@@ -1,5 +1,6 @@
 //! Accounts: registration, login, devices, sessions, profiles, e-mail addresses.
 
+pub mod administration;
 mod approvals;
 mod appservice;
 mod browser_auth;

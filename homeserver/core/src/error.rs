@@ -129,6 +129,10 @@ pub enum Error {
     /// The proof of the e-mail address is not valid (`M_THREEPID_AUTH_FAILED`).
     #[error("{0}")]
     ThreepidAuthFailed(String),
+    /// The invite into the room of the server's notices cannot be turned down
+    /// (`M_CANNOT_LEAVE_SERVER_NOTICE_ROOM`).
+    #[error("{0}")]
+    CannotLeaveServerNoticeRoom(String),
     /// The server does not trust the identity server (`M_SERVER_NOT_TRUSTED`).
     #[error("{0}")]
     ServerNotTrusted(String),

@@ -9,6 +9,7 @@
 //! wait share a commit. Correctness does not rest on that but on the room's head, which every writer
 //! reads and writes in its transaction.
 
+mod administration;
 mod aliases;
 mod authorize;
 mod cache;
@@ -59,8 +60,8 @@ use pli_schema::{EventNumber, Position, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
-use self::{cache::Cache, lanes::Lanes};
 pub use self::{
+    administration::{ClosedRoom, RoomOverview},
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
     directory::{PublicRoomsPage, PublicRoomsQuery},
     draft::{Appended, Draft, Origin},
@@ -78,6 +79,7 @@ pub use self::{
     summary::{Description, RoomSummary},
     upgrade::Upgrade,
 };
+use self::{cache::Cache, lanes::Lanes};
 use crate::{Appservices, Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};
 
 /// What can be set about rooms.

@@ -63,9 +63,20 @@ pub struct OpenIdTokenRecord {
 
 impl Record for OpenIdTokenRecord {}
 
+/// The room in which a user gets the server's notices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeRoomRecord {
+    /// The room.
+    pub room_id: OwnedRoomId,
+}
+
+impl Record for NoticeRoomRecord {}
+
 table! {
     /// A report; the position of the commit that brought it is its number.
     Report: pub struct ReportKey { at: Stamp } => ReportRecord;
     /// An OpenID token.
     OpenIdToken: pub struct OpenIdTokenKey { hash: SecretHash } => OpenIdTokenRecord;
+    /// The room of a user's notices.
+    NoticeRoom: pub struct NoticeRoomKey { user_id: OwnedUserId } => NoticeRoomRecord;
 }

@@ -53,7 +53,7 @@ async fn close(
 ) -> Result<Ruma<deactivate::v3::Response>> {
     let operation = Operation::new("POST /account/deactivate", &request.erase)?;
     accounts.confirm_operation(&user, &operation, request.auth.as_ref()).await?;
-    close_account((&accounts, &rooms), user.user_id(), request.erase).await?;
+    close_account((&accounts, &rooms), user.user_id(), request.erase, user.user_id()).await?;
     Ok(Ruma(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::NoSupport)))
 }
 

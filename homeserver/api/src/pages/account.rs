@@ -371,7 +371,7 @@ async fn change(
         "close" if fields.get("sure") == "yes" => {
             visitor.fresh_user(&format!("{ACCOUNT}?action=org.matrix.account_deactivate"))?;
             let erase = fields.get("erase") == "yes";
-            let closed = close_account((&accounts, &rooms), &user_id, erase).await;
+            let closed = close_account((&accounts, &rooms), &user_id, erase, &user_id).await;
             closed.map_err(|error| visitor.failed(&error))?;
             oauth.sign_out_everywhere(&user_id, None);
             let text = CLOSED_TEXT.in_language(visitor.language);

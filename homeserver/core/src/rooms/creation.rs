@@ -122,6 +122,14 @@ impl Rooms {
             return Err(Error::forbidden("Only admins of this server create rooms"));
         }
         self.require_allowed(&request.creator, Action::CreateRoom).await?;
+        self.create_for_server(request).await
+    }
+
+    /// As [`Self::create`], also where only admins create rooms: for rooms that the server itself makes.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_for_server(&self, request: CreateRoom) -> Result<OwnedRoomId> {
         let new = &self.new_room(request).await?;
         let (room, staged) =
             self.store().write(|tx| async move { self.stage_new_room(&tx, new).await }).await?;

@@ -101,6 +101,7 @@ impl Rooms {
         if self.member(room.number, user_id).await?.is_none() {
             return Err(Error::forbidden("You are not in this room"));
         }
+        self.require_declinable(&room, user_id).await?;
         let content = with_reason(bare("leave"), reason);
         if self.leave_to_successor(&room, user_id, &content).await?.is_some() {
             return Ok(());
@@ -123,6 +124,29 @@ impl Rooms {
         let event_type = "m.room.member".to_owned();
         let leave = Draft::state_of(user_id.to_owned(), event_type, user_id.as_str(), content)?;
         Ok(self.append_many(room.number, &[levels, leave]).await?.pop())
+    }
+
+    /// As [`Self::leave`], also out of the room of the server's notices: for accounts and rooms that are
+    /// closed.
+    pub(super) async fn leave_for_good(&self, user_id: &UserId, room: &Room) -> Result<()> {
+        let content = bare("leave");
+        if self.leave_to_successor(room, user_id, &content).await?.is_some() {
+            return Ok(());
+        }
+        let expects = Expects::Not(Membership::Leave);
+        self.set_membership(room, (user_id, user_id), &content, expects).await.map(|_| ())
+    }
+
+    /// Requires that this is no invite into the room of the server's notices: that one stays ("must
+    /// result in a `M_CANNOT_LEAVE_SERVER_NOTICE_ROOM` error").
+    async fn require_declinable(&self, room: &Room, user_id: &UserId) -> Result<()> {
+        let member = self.member(room.number, user_id).await?;
+        let invited = member.is_some_and(|member| member.membership == Membership::Invite);
+        if invited && self.is_notice_room(user_id, room).await? {
+            let text = "The invite into the room of the server's notices cannot be declined";
+            return Err(Error::CannotLeaveServerNoticeRoom(text.to_owned()));
+        }
+        Ok(())
     }
 
     /// Makes another user leave.
@@ -236,11 +260,11 @@ impl Rooms {
             }
         } else if membership == Membership::Invite {
             self.check_invitee(sender, target).await?;
-        } else if membership == Membership::Leave
-            && sender == target
-            && let Some(left) = self.leave_to_successor(room, sender, &content).await?
-        {
-            return Ok(left);
+        } else if membership == Membership::Leave && sender == target {
+            self.require_declinable(room, sender).await?;
+            if let Some(left) = self.leave_to_successor(room, sender, &content).await? {
+                return Ok(left);
+            }
         }
         self.set_membership_as(room, (sender, target), &content, Expects::Anything, sending).await
     }

@@ -22,10 +22,8 @@ impl Rooms {
             matches!(membership, Membership::Join | Membership::Invite | Membership::Knock)
         };
         let rooms = rooms.into_iter().filter(|(_, stored)| inside(stored.record.membership));
-        let leave = async |room: RoomNumber| {
-            let id = self.room(room).await?.id.clone();
-            self.leave(user_id, &id, None).await
-        };
+        let leave =
+            async |room: RoomNumber| self.leave_for_good(user_id, &*self.room(room).await?).await;
         let results = stream::iter(rooms.map(|(room, _)| leave(room))).buffer_unordered(AT_ONCE);
         last_error(results.collect().await)
     }

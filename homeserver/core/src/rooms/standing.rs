@@ -5,6 +5,7 @@
 
 use pli_schema::records::{
     accounts::{AccountKey, AccountKind},
+    administration::NoticeRoomKey,
     rooms::Membership,
 };
 use ruma::UserId;
@@ -39,6 +40,11 @@ impl Staging<'_> {
 
     async fn is_open_to_suspended(&self, draft: &Draft) -> Result<bool> {
         if is_own(draft) && membership_wished(draft).as_deref() == Some("leave") {
+            return Ok(true);
+        }
+        // Where the administrators speak to the person, the person may answer.
+        let speaks = draft.state_key.is_none() || is_own(draft);
+        if speaks && self.rooms().is_notice_room(&draft.sender, &self.room).await? {
             return Ok(true);
         }
         let Some(redacts) = &draft.redacts else { return Ok(false) };
@@ -87,6 +93,12 @@ impl Rooms {
             }
         }
         Ok(())
+    }
+
+    /// Whether a room is that of the server's notices to a user.
+    pub(super) async fn is_notice_room(&self, user_id: &UserId, room: &Room) -> Result<bool> {
+        let key = NoticeRoomKey { user_id: user_id.to_owned() };
+        Ok(self.store().get(&key).await?.is_some_and(|record| record.room_id == room.id))
     }
 
     pub(super) async fn is_guest(&self, user_id: &UserId) -> Result<bool> {
