@@ -1,9 +1,12 @@
 //! The command line as types; what each part is called for people stands in `text/help.rs`.
 
+mod moderation;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::moderation::{NoticeCommand, ReportsCommand};
 use crate::lang::Lang;
 
 /// The whole command line.
@@ -367,49 +370,6 @@ pub enum AdminCommand {
     /// What people have reported.
     #[command(subcommand)]
     Reports(ReportsCommand),
-}
-
-/// `pli admin notice …`.
-#[derive(Debug, Subcommand)]
-pub enum NoticeCommand {
-    /// Send a notice to a user.
-    Send(NoticeSendArgs),
-}
-
-/// `pli admin notice send`.
-#[derive(Args, Debug)]
-pub struct NoticeSendArgs {
-    /// To whom.
-    pub user: String,
-    /// The text.
-    pub text: String,
-}
-
-/// `pli admin reports …`.
-#[derive(Debug, Subcommand)]
-pub enum ReportsCommand {
-    /// List the reports.
-    List(ReportsListArgs),
-    /// Close a report.
-    Close(ReportsCloseArgs),
-}
-
-/// `pli admin reports list`.
-#[derive(Args, Debug)]
-pub struct ReportsListArgs {
-    /// The closed ones too.
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// `pli admin reports close`.
-#[derive(Args, Debug)]
-pub struct ReportsCloseArgs {
-    /// Its number.
-    pub number: u64,
-    /// What was done.
-    #[arg(long, value_name = "TEXT")]
-    pub note: Option<String>,
 }
 
 /// `pli admin domains …`.

@@ -20,8 +20,29 @@ settings! {
         pub shared_secret: Option<String> = None;
         /// The terms that must be accepted, if any.
         pub terms: Vec<TermsDocument> = Vec::new();
+        /// Accounts with an e-mail address must be renewed by mail: a table of `period_days` (90),
+        /// `reminders_days_before` (28, 7, 1) and `grace_days` (30) during which they still read.
+        pub validity: Option<ValiditySettings> = None;
         /// Mails to one address within an hour, at most.
         pub mails_per_address_per_hour: u32 = 5;
+    }
+}
+
+/// How long accounts are valid, and when their owners are reminded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValiditySettings {
+    /// Days from one renewal to the next.
+    pub period_days: u64,
+    /// Days before the end at which a mail is sent, the greatest first.
+    pub reminders_days_before: Vec<u64>,
+    /// Days after the end during which the account still reads.
+    pub grace_days: u64,
+}
+
+impl Default for ValiditySettings {
+    fn default() -> Self {
+        Self { period_days: 90, reminders_days_before: vec![28, 7, 1], grace_days: 30 }
     }
 }
 

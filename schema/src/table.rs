@@ -246,6 +246,8 @@ tables! {
     OpenIdToken = 0x91,
     /// Rooms for server notices by user.
     NoticeRoom = 0x92,
+    /// Until when accounts are valid.
+    AccountValidity = 0x93,
     /// Clients that have registered for OAuth.
     OauthClient = 0xc0,
     /// Sessions that began by OAuth, by device.

@@ -26,7 +26,7 @@ macro_rules! verified_tables {
 // Every table is here; a test holds that.
 verified_tables! {
     accounts: AccountKey, ProfileKey, DeviceKey, AccessTokenKey, RefreshTokenKey, EmailOwnerKey, AccountEmailKey, ValidationKey, ValidationByClientKey, RegistrationTokenKey, LoginTokenKey, AdminKey;
-    administration: ReportKey, OpenIdTokenKey, NoticeRoomKey;
+    administration: ReportKey, OpenIdTokenKey, NoticeRoomKey, AccountValidityKey;
     appservices: AppserviceProgressKey, AppservicePartKey, NetworkRoomKey;
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;

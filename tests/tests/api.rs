@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "api/account_validity.rs"]
+mod account_validity;
 #[path = "api/administration.rs"]
 mod administration;
 #[path = "api/appservices.rs"]

@@ -157,6 +157,9 @@ fn sweep(parts: &Parts, state: &AppState) -> Sweep {
 fn optional_work(config: &Config, state: &AppState) -> Vec<BoxFuture<'static, ()>> {
     let stop = &state.stopping.0;
     let mut work: Vec<BoxFuture<'static, ()>> = Vec::new();
+    if config.registration.validity.is_some() {
+        work.push(Box::pin(state.accounts.clone().run_validity(stop.clone())));
+    }
     if config.rooms.retention {
         let rooms = state.rooms.clone();
         work.push(Box::pin(rooms.run_retention(retention(config), stop.clone())));
@@ -185,6 +188,7 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
             default_version,
             creation_open: config.rooms.creation_open,
             tchap_room_rules: config.rooms.tchap_rules,
+            accounts_expire: config.registration.validity.is_some(),
             external_rules: config.rooms.external_rules,
             last_admin_rule: config.rooms.last_admin_rule,
             policy_rooms: policy_rooms(config)?,

@@ -3,7 +3,7 @@
 use pli_core::{Error, Rooms, accounts::Accounts};
 use ruma::UserId;
 
-/// Closes the account of a user who has confirmed it.
+/// Closes the account of a user who has confirmed it, or for an admin.
 ///
 /// # Errors
 /// [`Error::NotFound`] for an account that is not open.

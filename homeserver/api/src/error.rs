@@ -89,6 +89,7 @@ pub fn answer(error: &Core) -> Answer {
         Core::NoValidSession(_) => row(S::BAD_REQUEST, "M_NO_VALID_SESSION"),
         Core::SessionExpired(_) => row(S::BAD_REQUEST, "M_SESSION_EXPIRED"),
         Core::WeakPassword { errcode, .. } => row(S::BAD_REQUEST, errcode),
+        Core::AccountExpired => row(S::FORBIDDEN, "ORG_MATRIX_EXPIRED_ACCOUNT"),
         Core::UserDeactivated => row(S::FORBIDDEN, "M_USER_DEACTIVATED"),
         Core::UserLocked => row(S::UNAUTHORIZED, "M_USER_LOCKED"),
         Core::UserSuspended => row(S::FORBIDDEN, "M_USER_SUSPENDED"),

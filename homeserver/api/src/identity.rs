@@ -40,6 +40,11 @@ pub struct Anyone(pub Option<Authenticated>);
 #[derive(Clone, Debug)]
 pub struct EvenLocked(pub Authenticated);
 
+/// A user with a valid access token, also one whose account must be renewed first: for asking for the
+/// mail. Dereferences to [`Authenticated`].
+#[derive(Clone, Debug)]
+pub struct EvenExpired(pub Authenticated);
+
 macro_rules! identity {
     ($($name:ident),+) => {$(
         impl std::ops::Deref for $name {
@@ -70,7 +75,7 @@ macro_rules! identity {
         }
     )+};
 }
-identity!(User, UserOrGuest, EvenLocked, Admin);
+identity!(User, UserOrGuest, EvenExpired, EvenLocked, Admin);
 
 /// The access token of a request, if there is one: from the `Authorization` header, else from the
 /// query (deprecated, but servers must still take it in v1.19).
@@ -213,12 +218,26 @@ impl FromRequestParts<AppState> for UserOrGuest {
     }
 }
 
+impl FromRequestParts<AppState> for EvenExpired {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        match User::from_request_parts(parts, state).await {
+            Err(Error(pli_core::Error::AccountExpired)) => {
+                let token = access_token(parts)?.ok_or(pli_core::Error::MissingToken)?;
+                Ok(Self(state.accounts.authenticate_even_expired(&token).await?))
+            }
+            other => other.map(|User(who)| Self(who)),
+        }
+    }
+}
+
 impl FromRequestParts<AppState> for EvenLocked {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         match UserOrGuest::from_request_parts(parts, state).await {
-            Err(Error(pli_core::Error::UserLocked)) => {
+            Err(Error(pli_core::Error::UserLocked | pli_core::Error::AccountExpired)) => {
                 let token = access_token(parts)?.ok_or(pli_core::Error::MissingToken)?;
                 Ok(Self(state.accounts.authenticate_even_locked(&token).await?))
             }

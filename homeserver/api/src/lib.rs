@@ -35,7 +35,7 @@ pub mod whole;
 
 pub use error::{Error, Result};
 pub use extract::{Json, RawJson, Ruma};
-pub use identity::{Admin, Anyone, EvenLocked, GivenToken, User, UserOrGuest};
+pub use identity::{Admin, Anyone, EvenExpired, EvenLocked, GivenToken, User, UserOrGuest};
 pub use language::PreferredLanguage;
 pub use router::{Route, Routes};
 pub use state::AppState;

@@ -27,6 +27,7 @@ pub mod tokens;
 pub mod uia;
 pub mod upstream_links;
 pub mod validation;
+pub mod validity;
 mod wrong_tries;
 
 use std::sync::Arc;

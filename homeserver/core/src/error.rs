@@ -153,6 +153,9 @@ pub enum Error {
         /// The text.
         message: String,
     },
+    /// The account must be renewed first (`ORG_MATRIX_EXPIRED_ACCOUNT`, as Synapse's modules have it).
+    #[error("This account has expired; renew it with the link in the mail")]
+    AccountExpired,
     /// The account is deactivated (`M_USER_DEACTIVATED`).
     #[error("This account has been deactivated")]
     UserDeactivated,

@@ -95,6 +95,8 @@ pub struct RoomSettings {
     pub creation_open: bool,
     /// Whether the rules of [`crate::policy::rooms`] apply.
     pub tchap_room_rules: bool,
+    /// Accounts end unless they are renewed: one that has ended only reads.
+    pub accounts_expire: bool,
     /// Whether the rules of [`crate::policy::externals`] apply.
     pub external_rules: bool,
     /// Whether [`crate::policy::last_admin`] finds a successor for the last admin of a room.
@@ -115,6 +117,7 @@ impl Default for RoomSettings {
             lane_waiting_max: 1_024,
             creation_open: true,
             tchap_room_rules: false,
+            accounts_expire: false,
             external_rules: false,
             last_admin_rule: false,
             policy_rooms: Vec::new(),

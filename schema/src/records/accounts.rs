@@ -132,6 +132,8 @@ pub enum Purpose {
     ResetPassword = 1,
     /// To add the address to an account.
     AddEmail = 2,
+    /// To renew the account that has the address.
+    Renew = 3,
 }
 
 /// What the mail of a validation session says.

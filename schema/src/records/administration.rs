@@ -72,6 +72,17 @@ pub struct NoticeRoomRecord {
 
 impl Record for NoticeRoomRecord {}
 
+/// Until when an account is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountValidityRecord {
+    /// In milliseconds since 1970.
+    pub expires_at_ms: u64,
+    /// Reminders that were sent for this end.
+    pub mails_sent: u32,
+}
+
+impl Record for AccountValidityRecord {}
+
 table! {
     /// A report; the position of the commit that brought it is its number.
     Report: pub struct ReportKey { at: Stamp } => ReportRecord;
@@ -79,4 +90,8 @@ table! {
     OpenIdToken: pub struct OpenIdTokenKey { hash: SecretHash } => OpenIdTokenRecord;
     /// The room of a user's notices.
     NoticeRoom: pub struct NoticeRoomKey { user_id: OwnedUserId } => NoticeRoomRecord;
+    /// The validity of an account.
+    AccountValidity: pub struct AccountValidityKey {
+        user_id: OwnedUserId,
+    } => AccountValidityRecord;
 }

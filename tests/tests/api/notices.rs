@@ -46,9 +46,8 @@ async fn a_notice_comes_in_a_room_of_its_own_that_cannot_be_declined() {
     let suspend = format!("/_matrix/client/v1/admin/suspend/{}", alice.user_id);
     admin.put(&suspend, json!({ "suspended": true })).await.ok();
     alice.say(&room, "Why am I suspended?").await;
-    let whom = json!({ "user_id": admin.user_id });
-    let invite = format!("/_matrix/client/v3/rooms/{room}/invite");
-    alice.post(&invite, whom).await.refused(403, "M_USER_SUSPENDED");
+    let create = "/_matrix/client/v3/createRoom";
+    alice.post(create, json!({})).await.refused(403, "M_USER_SUSPENDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

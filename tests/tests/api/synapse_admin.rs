@@ -83,10 +83,8 @@ async fn a_closed_account_leaves_nothing_behind() {
     let closed = admin.post(&format!("{V1}/deactivate/{}", alice.user_id), json!({})).await.ok();
     assert_eq!(closed["id_server_unbind_result"], "success");
     alice.get("/_matrix/client/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
-    server
-        .get(&format!("/_matrix/client/v3/profile/{}", alice.user_id))
-        .await
-        .refused(404, "M_NOT_FOUND");
+    let profile = format!("/_matrix/client/v3/profile/{}", alice.user_id);
+    bob.get(&profile).await.refused(404, "M_NOT_FOUND");
     let members = format!("/_matrix/client/v3/rooms/{room}/joined_members");
     assert!(bob.get(&members).await.ok()["joined"].get(&alice.user_id).is_none());
     let devices = admin.get(&format!("{V2}/users/{}/devices", alice.user_id)).await.ok();

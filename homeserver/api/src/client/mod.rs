@@ -53,6 +53,7 @@ macro_rules! endpoints {
 
 endpoints! {
     account,
+    account_validity,
     admin,
     alias,
     auth_fallback,

@@ -16,7 +16,7 @@ use pli_core::{
     accounts::{Accounts, Secret},
     mail::letters::escape,
 };
-use pli_schema::{Language, Text};
+use pli_schema::{Language, Text, records::accounts::Purpose};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -38,6 +38,15 @@ const TITLE: Text = Text { fr: "Confirmer votre adresse", en: "Confirm your addr
 const CLICK: Text = Text {
     fr: "Cliquez pour confirmer que cette adresse de messagerie est la vôtre.",
     en: "Click to confirm that this e-mail address is yours.",
+};
+const RENEW: Text = Text { fr: "Prolonger votre compte", en: "Renew your account" };
+const CLICK_RENEW: Text = Text {
+    fr: "Cliquez pour confirmer que vous utilisez toujours votre compte.",
+    en: "Click to confirm that you still use your account.",
+};
+const RENEWED: Text = Text {
+    fr: "Votre compte est prolongé. Vous pouvez fermer cette page.",
+    en: "Your account is renewed. You can close this page.",
 };
 const BUTTON: Text = Text { fr: "Confirmer", en: "Confirm" };
 const DONE: Text = Text {
@@ -76,7 +85,11 @@ async fn show(
         escape(&link.token),
         escape(BUTTON.in_language(language)),
     );
-    let (title, text) = (TITLE.in_language(language), CLICK.in_language(language));
+    let (title, text) = match session.purpose {
+        Purpose::Renew => (RENEW, CLICK_RENEW),
+        _ => (TITLE, CLICK),
+    };
+    let (title, text) = (title.in_language(language), text.in_language(language));
     page(StatusCode::OK, language, title, text, &form)
 }
 
@@ -108,7 +121,11 @@ async fn submit(
     match accounts.submit_validation(&given.sid, None, &token).await {
         Ok(()) => {
             let language = session.language;
-            let (title, text) = (TITLE.in_language(language), DONE.in_language(language));
+            let (title, text) = match session.purpose {
+                Purpose::Renew => (RENEW, RENEWED),
+                _ => (TITLE, DONE),
+            };
+            let (title, text) = (title.in_language(language), text.in_language(language));
             Ok(page(StatusCode::OK, language, title, text, ""))
         }
         Err(error @ (Error::Store(_) | Error::Bug(_))) => Err(error.into()),

@@ -60,18 +60,31 @@ pub struct Session {
     pub expires_in_ms: Option<u64>,
 }
 
+/// Whether an account may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Locked,
+    Expired,
+}
+
 impl Accounts {
     /// Who an access token stands for.
     ///
     /// # Errors
     /// [`Error::UnknownToken`] for a token that is not (or no longer) valid; `soft_logout` says that it
-    /// has only expired. [`Error::UserLocked`] for an account that an admin has locked.
+    /// has only expired. [`Error::UserLocked`] for an account that an admin has locked,
+    /// [`Error::AccountExpired`] for one that must be renewed.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated> {
-        let (who, locked) = self.holder(token).await?;
-        if locked { Err(Error::UserLocked) } else { Ok(who) }
+        match self.holder(token).await? {
+            (who, Standing::Good) => Ok(who),
+            (_, Standing::Locked) => Err(Error::UserLocked),
+            (_, Standing::Expired) => Err(Error::AccountExpired),
+        }
     }
 
-    /// As [`Self::authenticate`], but locked accounts pass: they may log out.
+    /// As [`Self::authenticate`], but accounts that are locked or must be renewed pass: they may log
+    /// out.
     ///
     /// # Errors
     /// [`Error::UnknownToken`].
@@ -79,15 +92,26 @@ impl Accounts {
         self.holder(token).await.map(|(who, _)| who)
     }
 
-    /// Who has an access token, and whether their account is locked.
-    async fn holder(&self, token: &str) -> Result<(Authenticated, bool)> {
+    /// As [`Self::authenticate`], but accounts that must be renewed pass: they may ask for the mail.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`], [`Error::UserLocked`].
+    pub async fn authenticate_even_expired(&self, token: &str) -> Result<Authenticated> {
+        match self.holder(token).await? {
+            (_, Standing::Locked) => Err(Error::UserLocked),
+            (who, _) => Ok(who),
+        }
+    }
+
+    /// Who has an access token, and whether their account may be used.
+    async fn holder(&self, token: &str) -> Result<(Authenticated, Standing)> {
         let unknown = Error::UnknownToken { soft_logout: false };
         if token.is_empty() || token.len() > TOKEN_MAX {
             return Err(unknown);
         }
         let hash = TokenHash::of(token).0;
         if let Some(who) = self.cache.get(&hash, self.clock.now_ms()) {
-            return Ok((who, false));
+            return Ok((who, Standing::Good));
         }
         let generation = self.cache.generation();
         let Some(record) = self.store.get(&AccessTokenKey { hash }).await? else {
@@ -100,7 +124,13 @@ impl Accounts {
         let Some(account) = account.filter(|account| !account.deactivated) else {
             return Err(unknown);
         };
-        if record.unconfirmed && !account.locked {
+        let wall = self.wall_of(&record.user_id).await?;
+        let standing = match wall {
+            _ if account.locked => Standing::Locked,
+            Some(wall) if wall <= self.clock.now_ms() => Standing::Expired,
+            _ => Standing::Good,
+        };
+        if record.unconfirmed && standing == Standing::Good {
             self.confirm(hash).await?;
         }
         let who = Authenticated {
@@ -111,10 +141,11 @@ impl Accounts {
             is_suspended: account.suspended,
             appservice: None,
         };
-        if !account.locked {
-            self.cache.put(generation, hash, who.clone(), record.expires_at_ms);
+        if standing == Standing::Good {
+            let ends = record.expires_at_ms.into_iter().chain(wall).min();
+            self.cache.put(generation, hash, who.clone(), ends);
         }
-        Ok((who, account.locked))
+        Ok((who, standing))
     }
 
     /// The first use of a token that came from a refresh: the tokens before it end.

@@ -27,6 +27,17 @@ use crate::{
 
 /// How long a code and a link are good.
 pub const CODE_LIFETIME_MS: u64 = 30 * 60_000;
+/// How long the link with which an account is renewed is good: it comes weeks before the end.
+const RENEWAL_LIFETIME_MS: u64 = 45 * 24 * 3_600_000;
+
+/// How long code and link are good.
+pub(crate) const fn lifetime_ms(purpose: Purpose) -> u64 {
+    match purpose {
+        Purpose::Renew => RENEWAL_LIFETIME_MS,
+        Purpose::Register | Purpose::ResetPassword | Purpose::AddEmail => CODE_LIFETIME_MS,
+    }
+}
+
 /// Wrong codes before a new mail is needed.
 pub const TRIES: u32 = 5;
 /// How long a proof that was given can be used.
@@ -172,6 +183,10 @@ impl Accounts {
                 let right = given.is_right_for(&record);
                 if right {
                     record.validated_at_ms.get_or_insert(self.clock.now_ms());
+                    if record.purpose == Purpose::Renew && !record.used {
+                        self.renew_validity(&tx, &record.address).await?;
+                        record.used = true;
+                    }
                 } else {
                     record.wrong_tries = record.wrong_tries.saturating_add(1);
                 }

@@ -60,6 +60,7 @@ const fn paragraphs(purpose: Purpose, letter: Letter) -> Paragraphs {
             },
             hint: IGNORE,
         },
+        (Letter::Code, Purpose::Renew) => RENEWAL,
         (Letter::AccountExists, _) => Paragraphs {
             subject: Text { fr: "Vous avez déjà un compte", en: "You have an account already" },
             why: Text {
@@ -94,6 +95,19 @@ const fn paragraphs(purpose: Purpose, letter: Letter) -> Paragraphs {
     }
 }
 
+const RENEWAL: Paragraphs = Paragraphs {
+    subject: Text { fr: "Prolongez votre compte", en: "Renew your account" },
+    why: Text {
+        fr: "Votre compte arrive à échéance. Pour le garder, confirmez que vous l’utilisez \
+                     toujours.",
+        en: "Your account is about to expire. To keep it, confirm that you still use it.",
+    },
+    hint: Text {
+        fr: "Sans confirmation, le compte ne pourra plus être utilisé après son échéance.",
+        en: "Without it, the account cannot be used any more once it has expired.",
+    },
+};
+
 const IGNORE: Text = Text {
     fr: "Le code et le lien sont valables 30 minutes. Si vous n’avez rien demandé, ignorez ce message \
          et ne donnez ce code à personne.",
@@ -104,6 +118,11 @@ const IGNORE: Text = Text {
 const LINK: Text = Text {
     fr: "Ou ouvrez cette page et cliquez sur « Confirmer » :",
     en: "Or open this page and click “Confirm”:",
+};
+
+const ONLY_LINK: Text = Text {
+    fr: "Ouvrez cette page et cliquez sur « Confirmer » :",
+    en: "Open this page and click “Confirm”:",
 };
 
 /// Writes a mail. `proof` is there for [`Letter::Code`] only.
@@ -120,12 +139,18 @@ pub fn write(
     let mut text = format!("{greeting}\n\n{why}\n\n");
     let mut html = format!("<p>{}</p>\n<p>{}</p>\n", escape(greeting), escape(why));
     if let Some(Proof { code, link }) = proof {
-        let or = LINK.in_language(language);
-        text.push_str(&format!("    {code}\n\n{or}\n{link}\n\n"));
+        let is_renewal = purpose == Purpose::Renew;
+        let or = if is_renewal { ONLY_LINK } else { LINK }.in_language(language);
+        if !is_renewal {
+            text.push_str(&format!("    {code}\n\n"));
+            html.push_str(&format!(
+                "<p style=\"font-size:2em;letter-spacing:.2em\"><b>{}</b></p>\n",
+                escape(code),
+            ));
+        }
+        text.push_str(&format!("{or}\n{link}\n\n"));
         html.push_str(&format!(
-            "<p style=\"font-size:2em;letter-spacing:.2em\"><b>{}</b></p>\n\
-             <p>{}<br><a href=\"{href}\">{href}</a></p>\n",
-            escape(code),
+            "<p>{}<br><a href=\"{href}\">{href}</a></p>\n",
             escape(or),
             href = escape(link),
         ));

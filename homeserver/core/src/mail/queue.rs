@@ -26,7 +26,7 @@ use crate::{
     Clock, Error, Random, Result,
     accounts::{
         TokenHash,
-        validation::{CODE_LIFETIME_MS, code_hash},
+        validation::{code_hash, lifetime_ms},
     },
 };
 
@@ -201,7 +201,8 @@ impl Mailer {
                     session.code = Some(code_hash);
                     session.token = Some(token_hash);
                     session.wrong_tries = 0;
-                    session.expires_at_ms = self.clock.now_ms().saturating_add(CODE_LIFETIME_MS);
+                    session.expires_at_ms =
+                        self.clock.now_ms().saturating_add(lifetime_ms(session.purpose));
                 } else {
                     session.code = None;
                     session.token = None;

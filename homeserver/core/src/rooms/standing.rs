@@ -5,7 +5,7 @@
 
 use pli_schema::records::{
     accounts::{AccountKey, AccountKind},
-    administration::NoticeRoomKey,
+    administration::{AccountValidityKey, NoticeRoomKey},
     rooms::Membership,
 };
 use ruma::UserId;
@@ -21,7 +21,7 @@ impl Staging<'_> {
     /// redact what is their own; guests join only rooms that let guests in.
     ///
     /// # Errors
-    /// [`Error::UserSuspended`], [`Error::GuestAccessForbidden`].
+    /// [`Error::UserSuspended`], [`Error::AccountExpired`], [`Error::GuestAccessForbidden`].
     pub(super) async fn check_standing(&self, draft: &Draft) -> Result<()> {
         let key = AccountKey { user_id: draft.sender.clone() };
         let Some(account) = self.rooms().store().get(&key).await? else {
@@ -29,6 +29,11 @@ impl Staging<'_> {
         };
         if account.suspended && !self.is_open_to_suspended(draft).await? {
             return Err(Error::UserSuspended);
+        }
+        if self.rooms().has_expired(&draft.sender).await?
+            && !self.is_open_to_suspended(draft).await?
+        {
+            return Err(Error::AccountExpired);
         }
         let joins = is_own(draft) && membership_wished(draft).as_deref() == Some("join");
         if account.kind == AccountKind::MatrixGuest && joins && !self.lets_guests_in().await? {
@@ -93,6 +98,16 @@ impl Rooms {
             }
         }
         Ok(())
+    }
+
+    /// Whether an account has ended and was not renewed.
+    async fn has_expired(&self, user_id: &UserId) -> Result<bool> {
+        if !self.settings().accounts_expire {
+            return Ok(false);
+        }
+        let key = AccountValidityKey { user_id: user_id.to_owned() };
+        let now_ms = self.clock().now_ms();
+        Ok(self.store().get(&key).await?.is_some_and(|record| record.expires_at_ms <= now_ms))
     }
 
     /// Whether a room is that of the server's notices to a user.
