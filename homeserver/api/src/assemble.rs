@@ -112,11 +112,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,
         search: Search::new(sync.history().clone()),
-        server: ServerInfo {
-            server_name: parts.server_name.clone(),
-            base_url: parts.base_url.as_str().into(),
-            config: parts.config.clone(),
-        },
+        server: server_info(&parts),
         stopping,
         presence: sync.presence().clone(),
         thread_subscriptions: sync.thread_subscriptions().clone(),
@@ -135,6 +131,14 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         vec![delaying, follow, following, inviting, mails, pushing, sweeping, telling];
     background.extend(optional_work(config, &state));
     Ok(Assembled { state, background })
+}
+
+fn server_info(parts: &Parts) -> ServerInfo {
+    ServerInfo {
+        server_name: parts.server_name.clone(),
+        base_url: parts.base_url.as_str().into(),
+        config: parts.config.clone(),
+    }
 }
 
 fn transactions(parts: &Parts, state: &AppState) -> Transactions {
