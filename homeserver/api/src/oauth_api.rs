@@ -122,18 +122,18 @@ impl FromRequest<AppState> for Registration {
 }
 
 /// Where OAuth is off, nothing of it is there.
-fn check_enabled(oauth: &Oauth) -> Result<(), Response> {
+fn check_enabled(oauth: &Oauth) -> crate::Result<()> {
     if oauth.is_enabled() {
         return Ok(());
     }
-    Err(crate::Error(Core::Unrecognized).into_response())
+    Err(Core::Unrecognized.into())
 }
 
 async fn register(
     State(oauth): State<Oauth>,
     Registration(given): Registration,
 ) -> Result<Response, Response> {
-    check_enabled(&oauth)?;
+    check_enabled(&oauth).map_err(IntoResponse::into_response)?;
     let registered = async {
         let client = oauth.register_client(&given).await?;
         Ok::<_, OauthError>(client.answer()?)
@@ -182,7 +182,7 @@ async fn issue(oauth: &Oauth, pairs: &[(String, String)]) -> OauthResult<Issued>
 }
 
 async fn token(State(oauth): State<Oauth>, Pairs(pairs): Pairs) -> Result<Response, Response> {
-    check_enabled(&oauth)?;
+    check_enabled(&oauth).map_err(IntoResponse::into_response)?;
     match issue(&oauth, &pairs).await {
         Ok(issued) => Ok(no_store(axum::Json(tokens(&issued)).into_response())),
         Err(error) => Err(Refused(error).into_response()),
@@ -190,7 +190,7 @@ async fn token(State(oauth): State<Oauth>, Pairs(pairs): Pairs) -> Result<Respon
 }
 
 async fn revoke(State(oauth): State<Oauth>, Pairs(pairs): Pairs) -> Result<Response, Response> {
-    check_enabled(&oauth)?;
+    check_enabled(&oauth).map_err(IntoResponse::into_response)?;
     let revoked = async {
         let hint = one(&pairs, "token_type_hint")?;
         if !matches!(hint, None | Some("access_token" | "refresh_token")) {
@@ -209,7 +209,7 @@ async fn device(
     State(server): State<ServerInfo>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, Response> {
-    check_enabled(&oauth)?;
+    check_enabled(&oauth).map_err(IntoResponse::into_response)?;
     let asked = async {
         let client_id = one(&pairs, "client_id")?.ok_or(OauthError::InvalidClient)?;
         oauth.authorize_device(client_id, required(&pairs, "scope")?).await

@@ -26,7 +26,7 @@ use crate::{
         forms::{Field, Wrong, field, summary},
         login_fallback,
         mail_proof::terms,
-        visitor::{PageResult, Parameters, Posted, Visitor, explain},
+        visitor::{Instead, PageResult, Parameters, Posted, Visitor, explain},
     },
 };
 
@@ -117,26 +117,26 @@ fn check(
     visitor: &Visitor,
     accounts: &Accounts,
     (stage, id): (&str, &str),
-) -> Result<StageInBrowser, Response> {
+) -> Result<StageInBrowser, Instead> {
     let session = accounts.stage_in_browser(id);
     let ended = || visitor.failed(&Error::not_found("This session has ended"));
     let session = session.ok_or_else(ended)?;
     match stage {
         "m.login.password" if session.user_id.is_some() => Ok(session),
         "m.login.registration_token" | "m.login.terms" | "m.login.dummy" => Ok(session),
-        "m.login.email.identity" => Err(visitor.refused(StatusCode::BAD_REQUEST, IN_THE_APP)),
+        "m.login.email.identity" => Err(visitor.refused(StatusCode::BAD_REQUEST, IN_THE_APP).into()),
         "m.login.sso" if session.user_id.is_some() => {
             // Signing in is the proof, so it must be of just now.
             let user = visitor.fresh_user_at(&visitor.here)?;
             if session.user_id.as_ref() != Some(&user.user_id) {
-                return Err(visitor.refused(StatusCode::FORBIDDEN, OTHER_USER));
+                return Err(visitor.refused(StatusCode::FORBIDDEN, OTHER_USER).into());
             }
             Ok(session)
         }
         "m.oauth" => {
-            Err(visitor.to("/_pli/account?action=org.matrix.cross_signing_reset"))
+            Err(visitor.to("/_pli/account?action=org.matrix.cross_signing_reset").into())
         }
-        _ => Err(ended()),
+        _ => Err(ended().into()),
     }
 }
 

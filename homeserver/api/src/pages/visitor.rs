@@ -62,6 +62,22 @@ impl Fields {
 /// What a page answers, or why not. A refusal is a page too.
 pub(crate) type PageResult = Result<Response, Response>;
 
+/// An answer in place of what was asked for. Boxed, because a result carries it through functions.
+#[derive(Debug)]
+pub(crate) struct Instead(Box<Response>);
+
+impl From<Response> for Instead {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl From<Instead> for Response {
+    fn from(Instead(response): Instead) -> Self {
+        *response
+    }
+}
+
 fn cookie(parts: &Parts, name: &str) -> Option<String> {
     let all = parts.headers.get_all(header::COOKIE);
     let texts = all.iter().filter_map(|value| value.to_str().ok());
@@ -233,21 +249,21 @@ impl Visitor {
     }
 
     /// Who is signed in; else the sign-in, which leads back to this page.
-    pub fn user(&self) -> Result<&SignedIn, Response> {
-        let to_sign_in = || self.to(&format!("{SIGN_IN}?next={}", encode(&self.here)));
+    pub fn user(&self) -> Result<&SignedIn, Instead> {
+        let to_sign_in = || self.to(&format!("{SIGN_IN}?next={}", encode(&self.here))).into();
         self.signed_in.as_ref().ok_or_else(to_sign_in)
     }
 
     /// As [`Self::fresh_user`], where the page is not one of the account: the way back is the page that
     /// leads there.
-    pub fn fresh_user_at(&self, back: &str) -> Result<&SignedIn, Response> {
+    pub fn fresh_user_at(&self, back: &str) -> Result<&SignedIn, Instead> {
         self.fresh_user(&format!("/_pli/account/back?to={}", encode(back)))
     }
 
     /// Who has signed in just now; else the sign-in, which leads back to a page.
-    pub fn fresh_user(&self, back: &str) -> Result<&SignedIn, Response> {
+    pub fn fresh_user(&self, back: &str) -> Result<&SignedIn, Instead> {
         let found = self.signed_in.as_ref().filter(|user| user.is_fresh);
-        found.ok_or_else(|| self.to(&format!("{SIGN_IN}?again=true&next={}", encode(back))))
+        found.ok_or_else(|| self.to(&format!("{SIGN_IN}?again=true&next={}", encode(back))).into())
     }
 }
 

@@ -317,11 +317,11 @@ async fn unknown_users_take_as_long_as_wrong_passwords() {
     }
     let [known, unknown] = times.map(|mut times| {
         times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        // The shortest: what a busy machine adds is not in it.
+        times[0]
     });
-    // The hash takes some hundred times as long as the lookups: whoever skips it is found out, and a
-    // busy machine is not.
-    assert!(unknown > known * 0.5 && known > unknown * 0.5, "{known} s and {unknown} s");
+    // A lookup in the store is all that differs; the hash is some hundred times that.
+    assert!((known - unknown).abs() < known * 0.15, "{known} s and {unknown} s");
 }
 
 #[tokio::test]
