@@ -154,6 +154,11 @@ impl SigningKey {
         line
     }
 
+    /// The pair, for requests that ruma signs.
+    pub const fn key_pair(&self) -> &Ed25519KeyPair {
+        &self.pair
+    }
+
     /// The version of the key, for example `a_Zw3f`.
     pub fn version(&self) -> &str {
         self.pair.version()

@@ -90,6 +90,7 @@ pub fn dangerous_switches(config: &Config) -> Vec<&'static str> {
         (config.passwords.memory_kib < 7 * 1024, "passwords.memory_kib"),
         (!config.sessions.limits, "sessions.limits = false"),
         (!config.rate_limits.enabled, "rate_limits.enabled = false"),
+        (config.federation.allow_private_addresses, "federation.allow_private_addresses"),
         (config.push.allow_private_addresses, "push.allow_private_addresses"),
         (
             config.media.url_previews_allow_private_addresses,

@@ -81,6 +81,13 @@ fn reload(sources: &Sources, server: &Server, log: &LogControl) {
     {
         tracing::error!(%error, "the listener keeps its certificate");
     }
+    let federation = &config.federation;
+    let files = (&federation.certificate_file, &federation.private_key_file);
+    if let (Some(tls), (Some(certificate), Some(key))) = (&server.federation_tls, files)
+        && let Err(error) = tls.reload(Path::new(certificate), Path::new(key))
+    {
+        tracing::error!(%error, "the listener for other servers keeps its certificate");
+    }
     tracing::info!("the settings were read again");
 }
 

@@ -78,6 +78,8 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// The TLS of its listener.
     pub tls: Option<serve::Tls>,
+    /// The TLS of its listener for other servers.
+    pub federation_tls: Option<serve::Tls>,
     /// The store was made just now.
     pub is_new: bool,
     store: Store,
@@ -123,11 +125,13 @@ impl Server {
         let Surroundings { clock, random } = surroundings;
         let signing_key = Arc::new(dir.load_or_make_signing_key(&random)?);
         let tls = tls(&config)?;
+        let federation_tls = federation_tls(&config, tls.as_ref())?;
         let trusted_proxies = trusted_proxies(&config)?;
         let listeners = listen(&config.server.listen.0).await?;
         let addresses: Vec<SocketAddr> =
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let base_url = base_url(&config, tls.is_some(), addresses.first());
+        let federation_listeners = federation_listeners(&config).await?;
         let config = Arc::new(config);
         let appservices = appservices(&config, &server_name)?;
         let assembled = assemble(Parts {
@@ -151,13 +155,29 @@ impl Server {
         )
         .with_appservices(appservices);
         let stop = state.stopping.0.clone();
-        let service = whole::service(state.clone(), layer);
-        let background = assembled.background.into_iter().map(tokio::spawn).collect();
+        let service = whole::service(state.clone(), layer.clone());
+        let mut background: Vec<_> = assembled.background.into_iter().map(tokio::spawn).collect();
         let connections = config.connections.clone();
+        if let Some(tls) = &federation_tls {
+            let service = whole::federation_service(state.clone(), layer);
+            let (settings, tls) = (connections.clone(), Some(tls.clone()));
+            let serving = serve::serve(federation_listeners, service, settings, tls, stop.clone());
+            background.push(tokio::spawn(serving));
+        }
         let listening =
             tokio::spawn(serve::serve(listeners, service, connections, tls.clone(), stop.clone()));
         let is_new = opened.is_new;
-        Ok(Self { state, addresses, tls, is_new, store, stop, listening, background })
+        Ok(Self {
+            state,
+            addresses,
+            tls,
+            federation_tls,
+            is_new,
+            store,
+            stop,
+            listening,
+            background,
+        })
     }
 
     /// The store.
@@ -245,6 +265,34 @@ fn tls(config: &Config) -> Result<Option<serve::Tls>, StartError> {
         _ => Err(StartError::Setting(
             "tls.certificate_file and tls.private_key_file belong together".to_owned(),
         )),
+    }
+}
+
+/// The TLS of the listener for other servers, if there is such a listener.
+fn federation_tls(
+    config: &Config,
+    tls: Option<&serve::Tls>,
+) -> Result<Option<serve::Tls>, StartError> {
+    let federation = &config.federation;
+    if !federation.enabled || federation.listen.0.is_empty() {
+        return Ok(None);
+    }
+    match (&federation.certificate_file, &federation.private_key_file, tls) {
+        (Some(certificate), Some(key), _) => {
+            Ok(Some(serve::Tls::from_files(Path::new(certificate), Path::new(key))?))
+        }
+        (None, None, Some(tls)) => Ok(Some(tls.clone())),
+        _ => Err(StartError::Setting(
+            "federation.listen needs federation.certificate_file and federation.private_key_file"
+                .to_owned(),
+        )),
+    }
+}
+
+async fn federation_listeners(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    match config.federation.enabled && !config.federation.listen.0.is_empty() {
+        true => listen(&config.federation.listen.0).await,
+        false => Ok(Vec::new()),
     }
 }
 

@@ -16,9 +16,9 @@ pub use self::{
     load::{ConfigError, load, suggestion},
     sections::{
         Addresses, ApplicationServiceSettings, CallSettings, ConnectionSettings, Durability,
-        LogFormat, LogSettings, MediaSettings, MetricsSettings, PresenceSettings, PushSettings,
-        RateLimit, RateLimitSettings, RoomSettings, ServerSettings, StorageSettings,
-        SupportSettings, TlsSettings, TurnSettings, WellKnownSettings,
+        FederationSettings, LogFormat, LogSettings, MediaSettings, MetricsSettings,
+        PresenceSettings, PushSettings, RateLimit, RateLimitSettings, RoomSettings, ServerSettings,
+        StorageSettings, SupportSettings, TlsSettings, TurnSettings, WellKnownSettings,
     },
 };
 
@@ -157,6 +157,8 @@ config! {
     rooms: RoomSettings,
     /// `[application_services]`
     application_services: ApplicationServiceSettings,
+    /// `[federation]`
+    federation: FederationSettings,
     /// `[media]`
     media: MediaSettings,
     /// `[presence]`

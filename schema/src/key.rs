@@ -3,7 +3,10 @@
 //! Integers are big-endian. Strings are escaped (`00` becomes `00 FF`) and end with `00 00`, so that
 //! neither length nor content of one part disturbs the order of the next.
 
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedMxcUri, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+use ruma::{
+    OwnedDeviceId, OwnedEventId, OwnedMxcUri, OwnedRoomAliasId, OwnedRoomId, OwnedServerName,
+    OwnedUserId,
+};
 
 use crate::{Position, Record, Stamp, Table};
 
@@ -303,7 +306,7 @@ macro_rules! identifier_part {
         }
     )+};
 }
-identifier_part!(OwnedUserId, OwnedRoomId, OwnedEventId, OwnedRoomAliasId);
+identifier_part!(OwnedUserId, OwnedRoomId, OwnedEventId, OwnedRoomAliasId, OwnedServerName);
 
 impl KeyPart for OwnedDeviceId {
     fn write(&self, w: &mut KeyWriter) {

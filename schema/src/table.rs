@@ -282,4 +282,6 @@ tables! {
     WaitingRedaction = 0xe2,
     /// Events that others name as previous and that are not here.
     NamedBefore = 0xe3,
+    /// The keys of other servers.
+    ServerKeys = 0xe4,
 }

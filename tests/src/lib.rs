@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "what waits for a test's condition fails the test")]
 
 pub mod appservice;
+pub mod authority;
 pub mod browser;
 pub mod fake_provider;
 pub mod openapi;

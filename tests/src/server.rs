@@ -92,6 +92,21 @@ impl TestServer {
         this
     }
 
+    /// Starts a server that takes part in federation with every other server of this test process. Its
+    /// name is `localhost` with the port of its listener for servers.
+    pub async fn start_federating() -> Self {
+        Self::start_federating_with(|_| {}).await
+    }
+
+    /// As [`Self::start_federating`], with settings that differ.
+    pub async fn start_federating_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with_dir(|config, dir| {
+            crate::authority::federate(config, dir);
+            change(config);
+        })
+        .await
+    }
+
     async fn open(&mut self) {
         let started =
             Server::start(self.config.clone(), Surroundings::of_the_machine(), |_| {}).await;

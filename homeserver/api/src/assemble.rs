@@ -1,6 +1,6 @@
 //! Builds the core's structs from what the process has: the one place where they are put together.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pli_core::{
@@ -10,9 +10,10 @@ use pli_core::{
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
+    federation::{KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, Signed},
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Servers},
     policy::retention::Limits,
     previews::{PreviewSettings, Previews},
     rooms::{Retention, RoomSettings, RoomsParts},
@@ -89,6 +90,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         parts.random.clone(),
         parts.base_url.clone(),
     );
+    let signed = federation(&parts)?;
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
@@ -113,6 +115,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         rooms,
         search: Search::new(sync.history().clone()),
         server: server_info(&parts),
+        signed,
         stopping,
         presence: sync.presence().clone(),
         thread_subscriptions: sync.thread_subscriptions().clone(),
@@ -298,6 +301,34 @@ fn sync_of(
         notifier,
         stopping: stopping.0.clone(),
     })
+}
+
+/// What other servers are asked with, and known by.
+fn federation(parts: &Parts) -> Result<Signed> {
+    let config = &parts.config.federation;
+    let roots = match &config.extra_ca_file {
+        None => None,
+        Some(file) => Some(std::fs::read(file).map_err(|error| {
+            pli_core::Error::invalid_param(format!("federation.extra_ca_file: {file}: {error}"))
+        })?),
+    };
+    let notaries = config.notaries.iter().map(|name| {
+        OwnedServerName::try_from(name.as_str()).map_err(|_| {
+            let text = format!("federation.notaries: {name} is no name of a server");
+            pli_core::Error::InvalidParam(text)
+        })
+    });
+    let notaries = notaries.collect::<Result<Vec<_>>>()?;
+    let servers = Servers::new(roots.as_deref(), config.allow_private_addresses)?;
+    let (clock, key) = (parts.clock.clone(), parts.signing_key.clone());
+    let remote = Remote::new(RemoteParts {
+        network: Network::new(servers.clone(), clock.clone()),
+        servers,
+        own: OwnKeys::new(parts.server_name.clone(), key, BTreeMap::new(), clock.clone()),
+        partners: Partners::new(config.enabled, config.open),
+    });
+    let keys = KeyRing::new(parts.store.clone(), clock, remote.clone(), notaries);
+    Ok(Signed::new(remote, keys))
 }
 
 fn media(parts: &Parts) -> Result<Media> {

@@ -61,6 +61,8 @@ pub fn answer(error: &Core) -> Answer {
         Core::MissingParam(_) => row(S::BAD_REQUEST, "M_MISSING_PARAM"),
         Core::InvalidParam(_) => row(S::BAD_REQUEST, "M_INVALID_PARAM"),
         Core::Unrecognized => row(S::NOT_FOUND, "M_UNRECOGNIZED"),
+        Core::Unauthorized(_) => row(S::UNAUTHORIZED, "M_UNAUTHORIZED"),
+        Core::RemoteUnavailable(_) => row(S::BAD_GATEWAY, "M_UNKNOWN"),
         Core::TooLarge(_) => row(S::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
         Core::ProfileTooLarge(_) => row(S::BAD_REQUEST, "M_PROFILE_TOO_LARGE"),
         Core::KeyTooLarge(_) => row(S::BAD_REQUEST, "M_KEY_TOO_LARGE"),

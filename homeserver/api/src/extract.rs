@@ -57,7 +57,7 @@ fn or_empty_object(body: Bytes, method: &Method, path: &str) -> Result<Bytes, Er
 }
 
 /// The whole body, up to the limit of the route.
-async fn read_body(body: Body) -> Result<Bytes, Error> {
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, Error> {
     match body.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => {
@@ -77,7 +77,10 @@ async fn read_body(body: Body) -> Result<Bytes, Error> {
 ///
 /// Half of a surrogate pair (`"\ud800"`) is no text: kept, it would reach other clients, whose parsers
 /// refuse it. A body with an escaped surrogate is therefore parsed whole.
-fn refuse_what_is_no_json(body: &[u8], parts: &http::request::Parts) -> Result<(), Error> {
+pub(crate) fn refuse_what_is_no_json(
+    body: &[u8],
+    parts: &http::request::Parts,
+) -> Result<(), Error> {
     if body.is_empty() || parts.uri.path().contains("/media/") {
         return Ok(());
     }
@@ -94,7 +97,7 @@ fn refuse_what_is_no_json(body: &[u8], parts: &http::request::Parts) -> Result<(
 }
 
 /// Why ruma did not take a request, in the specification's terms.
-fn refusal(error: &FromHttpRequestError) -> Core {
+pub(crate) fn refusal(error: &FromHttpRequestError) -> Core {
     match error {
         FromHttpRequestError::Deserialization(error) => deserialization(error),
         _ => Core::Unrecognized,

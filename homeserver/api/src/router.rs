@@ -10,7 +10,7 @@ use http::Method;
 use pli_schema::limits;
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
-use crate::{AppState, extract, extract::Ruma};
+use crate::{AppState, extract, extract::Ruma, server::FromServer};
 
 /// One registered route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +39,10 @@ pub trait RumaArguments {
 
 macro_rules! ruma_arguments {
     ($($($name:ident)*;)+) => {$(
+        impl<Via, $($name,)* T: IncomingRequest> RumaArguments for (Via, $($name,)* FromServer<T>) {
+            type Request = T;
+        }
+
         impl<Via, $($name,)* T: IncomingRequest> RumaArguments for (Via, $($name,)* Ruma<T>) {
             type Request = T;
         }

@@ -100,6 +100,8 @@ app_state! {
     sync: Sync,
     /// Subscriptions to threads.
     thread_subscriptions: ThreadSubscriptions,
+    /// Who other servers are, and what they may be asked.
+    signed: pli_core::federation::Signed,
     /// Who is typing.
     typing: Typing,
     /// Who can be found by name.

@@ -1,6 +1,6 @@
 //! The whole service: all routes, what surrounds every request, and the core behind them.
 
-use axum::Router;
+use axum::{Router, extract::Request, middleware::Next, response::Response};
 
 use crate::{AppState, Routes, request::RequestLayer};
 
@@ -12,8 +12,25 @@ pub fn routes() -> Routes {
     let routes = crate::identity_api::routes(routes);
     let routes = crate::oauth_api::routes(routes);
     let routes = crate::pages::routes(routes);
-    let routes = crate::federation_version::routes(routes);
+    let routes = crate::server::routes(routes);
     crate::health::routes(routes)
+}
+
+/// The paths that other servers need, for a listener of their own.
+const FEDERATION_PATHS: [&str; 4] =
+    ["/_matrix/federation/", "/_matrix/key/", "/_matrix/media/v3/", "/.well-known/matrix/"];
+
+/// What other servers may ask: all routes of the server-server API, and no others.
+pub fn federation_service(state: AppState, layer: RequestLayer) -> Router {
+    surrounded(routes(), state, layer).layer(axum::middleware::from_fn(only_federation))
+}
+
+async fn only_federation(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if FEDERATION_PATHS.iter().any(|prefix| path.starts_with(prefix)) {
+        return next.run(request).await;
+    }
+    crate::extract::unknown_path().await
 }
 
 /// The whole service: routes, what surrounds every request, and the core behind them.

@@ -61,6 +61,12 @@ pub enum Error {
     /// A parameter has a wrong value (`M_INVALID_PARAM`).
     #[error("{0}")]
     InvalidParam(String),
+    /// The signature of another server is missing or wrong (401 `M_UNAUTHORIZED`).
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Another server could not be asked (502 `M_UNKNOWN`).
+    #[error("The other server could not be asked: {0}")]
+    RemoteUnavailable(String),
     /// The server does not know the request (`M_UNRECOGNIZED`, 404).
     #[error("Unrecognized request")]
     Unrecognized,

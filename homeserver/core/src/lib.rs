@@ -13,6 +13,7 @@ pub mod clock;
 pub mod delayed_events;
 pub mod encryption;
 pub mod error;
+pub mod federation;
 pub mod filters;
 pub mod history;
 pub mod invitations;

@@ -2,6 +2,7 @@
 //! and never to private or loopback addresses unless the configuration allows them.
 
 mod pages;
+mod servers;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -15,7 +16,10 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-pub use self::pages::Page;
+pub use self::{
+    pages::Page,
+    servers::{Bounds, Servers},
+};
 use crate::{Error, Result};
 
 /// Time for a connection to come about.

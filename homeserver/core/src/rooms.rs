@@ -60,6 +60,7 @@ use pli_schema::{EventNumber, Position, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
+pub(crate) use self::cache::Cache as ByteCache;
 pub use self::{
     administration::{ClosedRoom, RoomOverview},
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},

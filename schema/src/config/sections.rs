@@ -222,6 +222,31 @@ settings! {
         pub url_previews_allow_private_addresses: bool = false;
     }
 
+    /// Federation: rooms that span this server and others.
+    pub struct FederationSettings {
+        /// This server speaks with others.
+        pub enabled: bool = false;
+        /// It speaks with every server. Otherwise only with the partners that admins have added
+        /// (`pli admin federation add`).
+        pub open: bool = false;
+        /// Addresses and ports where other servers are served, with TLS, such as `[::]:8448`. The
+        /// client listener serves them too, for a reverse proxy.
+        pub listen: Addresses = Addresses(Vec::new());
+        /// PEM file of the certificate of that listener and its chain; without it that of `[tls]`.
+        /// (reload)
+        pub certificate_file: Option<String> = None;
+        /// PEM file of its private key: PKCS#8, EC or RSA. (reload)
+        pub private_key_file: Option<String> = None;
+        /// PEM file with certificates of authorities that are trusted besides the system's when other
+        /// servers are asked.
+        pub extra_ca_file: Option<String> = None;
+        /// Servers on private and loopback addresses are allowed. For closed networks and test
+        /// deployments.
+        pub allow_private_addresses: bool = false;
+        /// Servers that are asked for the keys of a server that does not answer.
+        pub notaries: Vec<String> = Vec::new();
+    }
+
     /// Who is online. Changes are told together and seldom enough that they cost little.
     pub struct PresenceSettings {
         /// Clients are told who is online. Without it everyone is always offline.

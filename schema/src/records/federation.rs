@@ -1,6 +1,6 @@
 //! What rooms need besides, once other servers take part in them.
 
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, OwnedServerName};
 use serde::{Deserialize, Serialize};
 
 use crate::{EventNumber, Record, table};
@@ -17,6 +17,17 @@ pub struct EventAuthRecord {
 
 impl Record for EventAuthRecord {}
 
+/// The keys of another server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerKeysRecord {
+    /// All that are known of it, as JSON of `pli_federation::server_keys::ServerKeys`.
+    pub keys: String,
+    /// What it published last, as it was signed.
+    pub published: String,
+}
+
+impl Record for ServerKeysRecord {}
+
 table! {
     /// The auth events of a state event.
     EventAuth: pub struct EventAuthKey { event: EventNumber } => EventAuthRecord;
@@ -26,6 +37,8 @@ table! {
     /// An event that others of the timeline name as previous while it is not here: when it comes it fills
     /// a gap and is no forward extremity.
     NamedBefore: pub struct NamedBeforeKey { event_id: OwnedEventId } => ();
+    /// The keys of another server.
+    ServerKeys: pub struct ServerKeysKey { server: OwnedServerName } => ServerKeysRecord;
     /// A redaction that came before the event that it redacts.
     WaitingRedaction: pub struct WaitingRedactionKey {
         target: OwnedEventId, redaction: EventNumber,

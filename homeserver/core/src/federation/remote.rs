@@ -1,0 +1,231 @@
+//! One request to another server: found, signed, sent, read.
+
+use std::{sync::Arc, time::Duration};
+
+use pli_federation::discovery::{Destination, discover};
+use ruma::{
+    ServerName,
+    api::{
+        IncomingResponseExt, OutgoingRequest, OutgoingRequestExt,
+        auth_scheme::NoAuthentication,
+        federation::authentication::{ServerSignatures, XMatrixSigningInput},
+        path_builder::SinglePath,
+    },
+    exports::http,
+};
+
+pub use crate::outgoing::Bounds;
+use crate::{
+    Error, Result,
+    federation::{Network, OwnKeys, Partners},
+    outgoing::{OutgoingError, Servers},
+};
+
+impl Bounds {
+    /// For small answers, while somebody waits.
+    pub const SMALL: Self = Self { timeout: Duration::from_secs(15), limit_bytes: 2 * 1024 * 1024 };
+    /// For events: a transaction, a page of history.
+    pub const EVENTS: Self =
+        Self { timeout: Duration::from_secs(60), limit_bytes: 32 * 1024 * 1024 };
+    /// For a whole room: the state and the auth chain of many members.
+    pub const ROOM: Self =
+        Self { timeout: Duration::from_secs(600), limit_bytes: 512 * 1024 * 1024 };
+}
+
+/// Why another server gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// This server does not speak with it.
+    #[error("this server does not speak with it")]
+    NotAdmitted,
+    /// Its name leads nowhere.
+    #[error("it cannot be found: {0}")]
+    NotFound(String),
+    /// There was no answer.
+    #[error(transparent)]
+    NoAnswer(OutgoingError),
+    /// It answered with an error.
+    #[error("it answered {status} {errcode}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// The errcode; empty if it said none.
+        errcode: String,
+        /// The whole answer, if it is JSON.
+        body: Box<serde_json::Value>,
+    },
+    /// What it answered is not what the endpoint answers.
+    #[error("its answer cannot be read: {0}")]
+    Malformed(String),
+    /// The request could not be made.
+    #[error("the request cannot be made: {0}")]
+    Request(String),
+}
+
+impl RemoteError {
+    /// Whether the server was there and said no: asking it again changes nothing.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotAdmitted)
+            || matches!(self, Self::Status { status, .. } if (400..500).contains(status) && *status != 429)
+    }
+
+    /// The errcode of its answer; empty if there is none.
+    #[must_use]
+    pub fn errcode(&self) -> &str {
+        match self {
+            Self::Status { errcode, .. } => errcode,
+            _ => "",
+        }
+    }
+}
+
+/// What [`Remote`] is made of.
+#[derive(Clone, Debug)]
+pub struct RemoteParts {
+    /// The client.
+    pub servers: Servers,
+    /// What discovery asks.
+    pub network: Network,
+    /// This server's keys.
+    pub own: OwnKeys,
+    /// With whom this server speaks.
+    pub partners: Partners,
+}
+
+/// Asks other servers. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    parts: Arc<RemoteParts>,
+}
+
+impl Remote {
+    /// Out of its parts.
+    #[must_use]
+    pub fn new(parts: RemoteParts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// This server's keys.
+    #[must_use]
+    pub fn own(&self) -> &OwnKeys {
+        &self.parts.own
+    }
+
+    /// With whom this server speaks.
+    #[must_use]
+    pub fn partners(&self) -> &Partners {
+        &self.parts.partners
+    }
+
+    /// What discovery asks.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.parts.network
+    }
+
+    /// How a server is reached.
+    ///
+    /// # Errors
+    /// [`RemoteError::NotFound`].
+    pub async fn discover(&self, server: &ServerName) -> Result<Destination, RemoteError> {
+        discover(server, &self.parts.network)
+            .await
+            .map_err(|error| RemoteError::NotFound(error.to_string()))
+    }
+
+    /// Sends a request, signed, and reads the answer.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn request<T>(
+        &self,
+        server: &ServerName,
+        request: T,
+        bounds: Bounds,
+    ) -> Result<T::IncomingResponse, RemoteError>
+    where
+        T: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        let own = &self.parts.own;
+        let input = XMatrixSigningInput::new(
+            own.server_name().to_owned(),
+            server.to_owned(),
+            own.key().key_pair(),
+        );
+        let request = request
+            .try_into_http_request::<Vec<u8>>("", input, ())
+            .map_err(|error| RemoteError::Request(error.to_string()))?;
+        read::<T>(self.send(server, request, bounds).await?)
+    }
+
+    /// Sends a request of an endpoint that takes no signature.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn unsigned<T>(
+        &self,
+        server: &ServerName,
+        request: T,
+        bounds: Bounds,
+    ) -> Result<T::IncomingResponse, RemoteError>
+    where
+        T: OutgoingRequest<Authentication = NoAuthentication, PathBuilder = SinglePath>,
+    {
+        let request = request
+            .try_into_http_request::<Vec<u8>>("", (), ())
+            .map_err(|error| RemoteError::Request(error.to_string()))?;
+        read::<T>(self.send(server, request, bounds).await?)
+    }
+
+    /// Sends a request that is ready but for its host.
+    ///
+    /// # Errors
+    /// [`RemoteError`], but not [`RemoteError::Status`].
+    pub async fn send(
+        &self,
+        server: &ServerName,
+        request: http::Request<Vec<u8>>,
+        bounds: Bounds,
+    ) -> Result<http::Response<Vec<u8>>, RemoteError> {
+        if self.parts.partners.admit(server).await.is_err() {
+            return Err(RemoteError::NotAdmitted);
+        }
+        let destination = self.discover(server).await?;
+        self.parts.servers.send(&destination, request, bounds).await.map_err(RemoteError::NoAnswer)
+    }
+}
+
+fn read<T: OutgoingRequest>(
+    answer: http::Response<Vec<u8>>,
+) -> Result<T::IncomingResponse, RemoteError> {
+    let (parts, body) = answer.into_parts();
+    if parts.status.as_u16() >= 300 {
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let errcode = body.get("errcode").and_then(serde_json::Value::as_str);
+        let errcode = errcode.unwrap_or_default().to_owned();
+        let status = parts.status.as_u16();
+        return Err(RemoteError::Status { status, errcode, body: Box::new(body) });
+    }
+    let answer = http::Response::from_parts(parts, body.as_slice());
+    T::IncomingResponse::try_from_http_response(answer)
+        .map_err(|error| RemoteError::Malformed(error.to_string()))
+}
+
+impl From<RemoteError> for Error {
+    /// What a client is told when another server could not be asked: never its own words.
+    fn from(error: RemoteError) -> Self {
+        match &error {
+            RemoteError::NotAdmitted => {
+                Self::forbidden("This server does not speak with that server")
+            }
+            RemoteError::Status { status: 404, .. } => {
+                Self::not_found("The other server does not know it")
+            }
+            RemoteError::Status { status: 403, .. } => {
+                Self::forbidden("The other server does not allow it")
+            }
+            _ => Self::RemoteUnavailable(error.to_string()),
+        }
+    }
+}
