@@ -10,6 +10,7 @@ mod key_ring;
 mod network;
 mod own_keys;
 mod partners;
+mod pdus;
 mod remote;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     network::Network,
     own_keys::OwnKeys,
     partners::Partners,
+    pdus::NotTaken,
     remote::{Bounds, Remote, RemoteError, RemoteParts},
 };

@@ -97,6 +97,21 @@ impl KeyRing {
         Ok(found)
     }
 
+    /// Those of the keys that are in memory: after [`Self::keys`] was asked for the same ones.
+    pub(super) fn at_hand(&self, needed: &[NeededKey]) -> PublicKeys {
+        let mut found = PublicKeys::new();
+        let now_ms = self.clock.now_ms();
+        for needed in needed {
+            let own = self.remote.own().server_name() == needed.server;
+            let keys = if own { self.own().ok() } else { self.kept.get(&needed.server) };
+            if let Some(key) = keys.as_ref().and_then(|keys| usable(keys, needed, now_ms)) {
+                let names = found.entry(needed.server.to_string()).or_default();
+                names.insert(needed.key_id.to_string(), key.clone());
+            }
+        }
+        found
+    }
+
     /// The keys of a server, asked for again if those that are known are not what is needed.
     async fn of(
         &self,
