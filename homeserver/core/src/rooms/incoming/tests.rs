@@ -1,5 +1,7 @@
 //! Several servers in one room, each with its own store, exchanging events in any order.
 
+mod faults;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
