@@ -81,21 +81,17 @@ impl Sources {
 #[must_use]
 pub fn dangerous_switches(config: &Config) -> Vec<&'static str> {
     let relaxed = config.storage.durability == config::Durability::Relaxed;
+    let test = &config.server.test_deployment;
     let private_provider = config.oauth.providers.iter().any(|it| it.allow_private_addresses);
     [
-        (config.registration.open_with_dummy, "registration.open_with_dummy"),
-        (config.registration.guest_access, "registration.guest_access"),
+        (test.open_registration, "test_deployment.open_registration"),
+        (test.guest_access, "test_deployment.guest_access"),
+        (test.no_limits, "test_deployment.no_limits"),
+        (test.private_addresses, "test_deployment.private_addresses"),
         (config.registration.shared_secret.is_some(), "registration.shared_secret"),
         (private_provider, "oauth.providers.allow_private_addresses"),
-        (config.passwords.memory_kib < 7 * 1024, "passwords.memory_kib"),
-        (!config.sessions.limits, "sessions.limits = false"),
-        (!config.rate_limits.enabled, "rate_limits.enabled = false"),
+        (config.passwords.hashing.memory_kib < 7 * 1024, "passwords.hashing.memory_kib"),
         (config.federation.allow_private_addresses, "federation.allow_private_addresses"),
-        (config.push.allow_private_addresses, "push.allow_private_addresses"),
-        (
-            config.media.url_previews_allow_private_addresses,
-            "media.url_previews_allow_private_addresses",
-        ),
         (relaxed, "storage.durability = \"relaxed\""),
     ]
     .into_iter()
@@ -112,7 +108,7 @@ mod tests {
         let args = SettingsArgs {
             server_name: Some("a.example".into()),
             listen: vec!["127.0.0.1:1".into(), "[::1]:1".into()],
-            set: vec!["rate_limits.enabled=false".into()],
+            set: vec!["test_deployment.no_limits=true".into()],
             ..SettingsArgs::default()
         };
         let environment = vec![
@@ -125,7 +121,7 @@ mod tests {
         assert_eq!(config.log.filter, "debug");
         assert_eq!(
             dangerous_switches(&config),
-            ["rate_limits.enabled = false", "storage.durability = \"relaxed\""]
+            ["test_deployment.no_limits", "storage.durability = \"relaxed\""]
         );
         assert!(dangerous_switches(&Config::default()).is_empty());
         let wrong = SettingsArgs { set: vec!["x".into()], ..SettingsArgs::default() };

@@ -71,7 +71,7 @@ fn reload(sources: &Sources, server: &Server, log: &LogControl) {
             return;
         }
     };
-    server.state.rate_limits.reload(&config.rate_limits);
+    server.state.rate_limits.reload(&config);
     if let Err(error) = log.reload(&config.log) {
         tracing::error!(%error, "the log keeps its filter");
     }
@@ -115,7 +115,7 @@ async fn greeting(
     lines.push(format!("{} {base_url} ({name})", words::LISTENING.in_language(language)));
     let data_dir = &config.server.data_dir;
     lines.push(format!("{} {data_dir}", words::KEPT_IN.in_language(language)));
-    if config.mail.smtp_host.is_none() {
+    if config.mail.smtp.is_none() {
         let folder = config.mail.folder.clone();
         let folder = folder.unwrap_or_else(|| format!("{data_dir}/mail"));
         lines.push(format!("{} {folder}", words::MAIL_FOLDER.in_language(language)));

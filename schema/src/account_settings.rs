@@ -11,38 +11,26 @@ settings! {
         /// People may make accounts by themselves. Registration tokens and the first admin's code work
         /// whatever this says.
         pub enabled: bool = true;
-        /// For test deployments only: anyone registers with `m.login.dummy` and any user name, and the
-        /// allow-list of domains is off.
-        pub open_with_dummy: bool = false;
-        /// For test deployments only: guest access as in the specification.
-        pub guest_access: bool = false;
         /// The secret of `/_synapse/admin/v1/register`, for tools that need it; absent turns it off.
         pub shared_secret: Option<String> = None;
         /// The terms that must be accepted, if any.
         pub terms: Vec<TermsDocument> = Vec::new();
-        /// Accounts with an e-mail address must be renewed by mail: a table of `period_days` (90),
-        /// `reminders_days_before` (28, 7, 1) and `grace_days` (30) during which they still read.
+        /// Accounts with an e-mail address must be renewed by mail; absent, they last. A table of:
         pub validity: Option<ValiditySettings> = None;
         /// Mails to one address within an hour, at most.
         pub mails_per_address_per_hour: u32 = 5;
     }
 }
 
-/// How long accounts are valid, and when their owners are reminded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ValiditySettings {
-    /// Days from one renewal to the next.
-    pub period_days: u64,
-    /// Days before the end at which a mail is sent, the greatest first.
-    pub reminders_days_before: Vec<u64>,
-    /// Days after the end during which the account still reads.
-    pub grace_days: u64,
-}
-
-impl Default for ValiditySettings {
-    fn default() -> Self {
-        Self { period_days: 90, reminders_days_before: vec![28, 7, 1], grace_days: 30 }
+settings! {
+    /// How long accounts are valid, and when their owners are reminded.
+    pub struct ValiditySettings {
+        /// Days from one renewal to the next.
+        pub period_days: u64 = 90;
+        /// Days before the end at which a mail is sent, the greatest first.
+        pub reminders_days_before: Vec<u64> = vec![28, 7, 1];
+        /// Days after the end during which the account still reads.
+        pub grace_days: u64 = 30;
     }
 }
 
@@ -75,6 +63,14 @@ settings! {
     pub struct PasswordSettings {
         /// People may log in with a password.
         pub enabled: bool = true;
+        /// What a new password must be. A table of:
+        pub rules: PasswordRules = PasswordRules::default();
+        /// How passwords are hashed, with Argon2id. A table of:
+        pub hashing: HashingSettings = HashingSettings::default();
+    }
+
+    /// The rules for new passwords.
+    pub struct PasswordRules {
         /// Characters, at least.
         pub minimum_length: u32 = 12;
         /// At least one digit.
@@ -85,16 +81,20 @@ settings! {
         pub require_lowercase: bool = false;
         /// At least one upper-case letter.
         pub require_uppercase: bool = false;
-        /// Argon2id: memory of one hash, in KiB. The default is OWASP's (19 MiB, 2 passes, 1 lane).
+    }
+
+    /// The cost of a hash and how many there are.
+    pub struct HashingSettings {
+        /// Memory of one hash, in KiB; OWASP advises 19 MiB, 2 passes and 1 lane.
         pub memory_kib: u32 = 19 * 1024;
-        /// Argon2id: passes.
+        /// Passes over it.
         pub passes: u32 = 2;
-        /// Argon2id: lanes.
+        /// Lanes.
         pub lanes: u32 = 1;
         /// Hashes computed at once; 0 for half the cores, at least one.
-        pub hashes_at_once: u32 = 0;
+        pub at_once: u32 = 0;
         /// Hashes that may wait for their turn; what comes above is told to try again.
-        pub hashes_waiting: u32 = 256;
+        pub waiting: u32 = 256;
     }
 }
 
@@ -102,7 +102,11 @@ impl PasswordSettings {
     /// Cheap hashing and short passwords, for tests and test deployments.
     #[must_use]
     pub fn cheap() -> Self {
-        Self { minimum_length: 1, memory_kib: 8, passes: 1, ..Self::default() }
+        Self {
+            rules: PasswordRules { minimum_length: 1, ..PasswordRules::default() },
+            hashing: HashingSettings { memory_kib: 8, passes: 1, ..HashingSettings::default() },
+            ..Self::default()
+        }
     }
 }
 
@@ -113,12 +117,16 @@ settings! {
         pub access_token_lifetime_s: u64 = 3_600;
         /// How long a refresh token lives, in seconds.
         pub refresh_token_lifetime_s: u64 = 90 * 24 * 3_600;
-        /// Wrong passwords for one account in a row before it must wait.
-        pub wrong_passwords: u32 = 10;
-        /// How long a wrong password counts, in seconds.
-        pub wrong_password_counts_s: u64 = 300;
-        /// The limits on wrong passwords and mails hold. Off only in test deployments.
-        pub limits: bool = true;
+        /// When an account must wait before its next password is looked at. A table of:
+        pub wrong_passwords: WrongPasswordSettings = WrongPasswordSettings::default();
+    }
+
+    /// How many wrong passwords an account may see.
+    pub struct WrongPasswordSettings {
+        /// Wrong passwords in a row.
+        pub tries: u32 = 10;
+        /// How long each counts, in seconds.
+        pub window_s: u64 = 300;
     }
 }
 
@@ -220,23 +228,29 @@ pub enum SmtpSecurity {
 settings! {
     /// Outgoing mail.
     pub struct MailSettings {
-        /// Host of the SMTP server. Without it mails are written to `folder`.
-        pub smtp_host: Option<String> = None;
-        /// Its port; 587 for `starttls`, 465 for `tls`, 25 for `none` if absent.
-        pub smtp_port: Option<u16> = None;
-        /// How the connection is protected.
-        pub smtp_security: SmtpSecurity = SmtpSecurity::default();
-        /// PEM file of an additional certificate authority.
-        pub smtp_ca_file: Option<String> = None;
-        /// User name on the SMTP server.
-        pub smtp_user: Option<String> = None;
-        /// File whose first line is the password.
-        pub smtp_password_file: Option<String> = None;
+        /// The SMTP server; absent, mails are written to `folder`. A table of:
+        pub smtp: Option<SmtpSettings> = None;
         /// The sender, `Name <address>` or an address; `Pli <no-reply@SERVER>` if absent.
         pub from: Option<String> = None;
         /// Where mails are written without an SMTP server; `mail` in the data directory if absent.
         pub folder: Option<String> = None;
         /// The language where a person's is not known.
         pub language: Language = Language::Fr;
+    }
+
+    /// The SMTP server.
+    pub struct SmtpSettings {
+        /// Its host; needed.
+        pub host: String = String::new();
+        /// Its port; 587 for `starttls`, 465 for `tls`, 25 for `none` if absent.
+        pub port: Option<u16> = None;
+        /// How the connection is protected: `starttls`, `tls`, or `none` on the same machine.
+        pub security: SmtpSecurity = SmtpSecurity::default();
+        /// PEM file of an additional certificate authority.
+        pub ca_file: Option<String> = None;
+        /// User name there.
+        pub user: Option<String> = None;
+        /// File whose first line is the password.
+        pub password_file: Option<String> = None;
     }
 }

@@ -57,11 +57,10 @@ pub fn test_config(dir: &std::path::Path) -> Config {
     config.server.listen.0 = vec!["127.0.0.1:0".to_owned()];
     config.storage.durability = Durability::Relaxed;
     config.storage.cache_mib = 16;
-    config.registration.open_with_dummy = true;
+    config.server.test_deployment.open_registration = true;
+    config.server.test_deployment.no_limits = true;
+    config.server.test_deployment.private_addresses = true;
     config.passwords = pli_schema::account_settings::PasswordSettings::cheap();
-    config.sessions.limits = false;
-    config.rate_limits.enabled = false;
-    config.push.allow_private_addresses = true;
     // A test that waits for one thing is not to be woken by someone who comes online.
     config.presence.enabled = false;
     config

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use pli_schema::account_settings::{SmtpSecurity, SmtpSettings};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -52,6 +53,17 @@ impl Drop for SmtpSink {
 }
 
 impl SmtpSink {
+    /// What makes a server send its mails here.
+    #[must_use]
+    pub fn settings(&self) -> Option<SmtpSettings> {
+        Some(SmtpSettings {
+            host: "127.0.0.1".to_owned(),
+            port: Some(self.port),
+            security: SmtpSecurity::None,
+            ..SmtpSettings::default()
+        })
+    }
+
     /// Starts a server on a free port of 127.0.0.1.
     ///
     /// # Errors

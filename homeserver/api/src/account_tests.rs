@@ -18,9 +18,9 @@ use crate::{
 
 pub(crate) fn state() -> AppState {
     let mut config = Config::default();
-    config.registration.open_with_dummy = true;
+    config.server.test_deployment.open_registration = true;
+    config.server.test_deployment.no_limits = true;
     config.passwords = PasswordSettings::cheap();
-    config.sessions.limits = false;
     assemble(Parts {
         store: Store::in_memory(),
         clock: Clock::system(),

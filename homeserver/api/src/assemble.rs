@@ -20,7 +20,7 @@ use pli_core::{
     sync::{Sync, SyncParts},
     transactions::TransactionsParts,
 };
-use pli_schema::config::Config;
+use pli_schema::config::{Config, RetentionSettings};
 use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
 
 use crate::{
@@ -75,7 +75,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let push = Push::new(
         rooms.clone(),
         parts.random.clone(),
-        Outgoing::new(config.push.allow_private_addresses)?,
+        Outgoing::new(config.server.test_deployment.private_addresses)?,
     );
     let directory = UserDirectory::new(rooms.clone(), config.profiles.directory);
     let stopping = Stopping::default();
@@ -107,7 +107,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         previews,
         notices,
         push,
-        rate_limits: RateLimits::new(&config.rate_limits),
+        rate_limits: RateLimits::new(config),
         sends: Sends::default(),
         receipts: sync.receipts().clone(),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
@@ -167,9 +167,9 @@ fn optional_work(config: &Config, state: &AppState) -> Vec<BoxFuture<'static, ()
     if config.registration.validity.is_some() {
         work.push(Box::pin(state.accounts.clone().run_validity(stop.clone())));
     }
-    if config.rooms.retention {
+    if let Some(settings) = &config.rooms.retention {
         let rooms = state.rooms.clone();
-        work.push(Box::pin(rooms.run_retention(retention(config), stop.clone())));
+        work.push(Box::pin(rooms.run_retention(retention(settings), stop.clone())));
     }
     if config.rooms.search {
         work.push(Box::pin(state.search.clone().run(stop.clone())));
@@ -207,15 +207,15 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
 }
 
 /// How long messages are kept.
-fn retention(config: &Config) -> Retention {
+fn retention(settings: &RetentionSettings) -> Retention {
     const DAY_MS: u64 = 24 * 3_600_000;
     let days = |days: u32| (days > 0).then(|| u64::from(days).saturating_mul(DAY_MS));
     let limits = Limits {
-        default_ms: days(config.rooms.retention_days_default),
-        least_ms: days(config.rooms.retention_days_min),
-        most_ms: days(config.rooms.retention_days_max),
+        default_ms: days(settings.days_default),
+        least_ms: days(settings.days_min),
+        most_ms: days(settings.days_max),
     };
-    Retention { limits, legal_hold: config.rooms.legal_hold.clone() }
+    Retention { limits, legal_hold: settings.legal_hold.clone() }
 }
 
 /// The rooms of `rooms.policy_rooms`.
@@ -239,16 +239,17 @@ fn accounts(parts: &Parts) -> Result<Accounts> {
         sessions: config.sessions.clone(),
         profiles: config.profiles.clone(),
         oauth: config.oauth.clone(),
+        test_deployment: config.server.test_deployment.clone(),
         appservices: parts.appservices.clone(),
     };
     Accounts::new(parts.store.clone(), parts.clock.clone(), parts.random.clone(), settings)
 }
 
 fn delayed_events(parts: &Parts, rooms: &Rooms) -> DelayedEvents {
-    let settings = &parts.config.rooms;
+    let settings = &parts.config.rooms.delayed_events;
     let limits = DelayLimits {
-        delay_max_ms: settings.delayed_event_max_ms,
-        scheduled_max: usize::try_from(settings.delayed_events_per_user).unwrap_or(usize::MAX),
+        delay_max_ms: settings.max_ms,
+        scheduled_max: usize::try_from(settings.per_user).unwrap_or(usize::MAX),
     };
     DelayedEvents::new(rooms.clone(), parts.random.clone(), limits)
 }
@@ -336,8 +337,8 @@ fn media(parts: &Parts) -> Result<Media> {
     let settings = MediaSettings {
         upload_limit_bytes: config.upload_limit_bytes,
         thumbnail_workers: usize::try_from(config.thumbnail_workers).unwrap_or(usize::MAX),
-        user_quota_bytes: config.user_quota_bytes,
-        user_quota_files: config.user_quota_files,
+        user_quota_bytes: config.user_quota.bytes,
+        user_quota_files: config.user_quota.files,
     };
     let files = MediaFiles::local(parts.data_dir.join("media"));
     let sources = (parts.clock.clone(), parts.random.clone());
@@ -345,12 +346,12 @@ fn media(parts: &Parts) -> Result<Media> {
 }
 
 fn previews(parts: &Parts, media: &Media) -> Result<Previews> {
-    let config = &parts.config.media;
+    let url_previews = parts.config.media.url_previews.as_ref();
     let settings = PreviewSettings {
-        enabled: config.url_previews,
-        denied_domains: config.url_previews_denied_domains.clone(),
+        enabled: url_previews.is_some(),
+        denied_domains: url_previews.map(|it| it.denied_domains.clone()).unwrap_or_default(),
     };
-    let outgoing = Outgoing::new(config.url_previews_allow_private_addresses)?;
+    let outgoing = Outgoing::new(parts.config.server.test_deployment.private_addresses)?;
     let place = (parts.store.clone(), parts.clock.clone());
     Ok(Previews::new(place, media.clone(), outgoing, settings))
 }

@@ -21,7 +21,7 @@ use http::Method;
 use parking_lot::RwLock;
 use pli_core::Error;
 use pli_schema::{
-    config::{RateLimit, RateLimitSettings},
+    config::{Config, RateLimit},
     limits,
 };
 use ruma::UserId;
@@ -130,17 +130,17 @@ pub struct RateLimits {
 impl RateLimits {
     /// The limits of a configuration.
     #[must_use]
-    pub fn new(settings: &RateLimitSettings) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self {
-            limiters: Arc::new(RwLock::new(limiters(settings))),
+            limiters: Arc::new(RwLock::new(limiters(config))),
             checks: Arc::default(),
             clock: DefaultClock::default(),
         }
     }
 
     /// Takes new settings; counts begin anew.
-    pub fn reload(&self, settings: &RateLimitSettings) {
-        *self.limiters.write() = limiters(settings);
+    pub fn reload(&self, config: &Config) {
+        *self.limiters.write() = limiters(config);
     }
 
     /// Counts a request of a user.
@@ -183,8 +183,9 @@ impl RateLimits {
     }
 }
 
-fn limiters(settings: &RateLimitSettings) -> Option<Arc<Limiters>> {
-    settings.enabled.then(|| {
+fn limiters(config: &Config) -> Option<Arc<Limiters>> {
+    let settings = &config.rate_limits;
+    (!config.server.test_deployment.no_limits).then(|| {
         Arc::new(Limiters {
             login: limiter(settings.login),
             register: limiter(settings.register),
@@ -212,11 +213,9 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_the_next_must_wait() {
-        let settings = RateLimitSettings {
-            message: RateLimit { burst: 3, per_minute: 60 },
-            ..RateLimitSettings::default()
-        };
-        let limits = RateLimits::new(&settings);
+        let mut config = Config::default();
+        config.rate_limits.message = RateLimit { burst: 3, per_minute: 60 };
+        let limits = RateLimits::new(&config);
         let (a, b) = (user_id!("@a:x"), user_id!("@b:x"));
         for _ in 0..3 {
             limits.check_user(Class::Message, a).unwrap();
@@ -228,7 +227,8 @@ mod tests {
         assert!((1..=1_000).contains(&retry_after_ms), "{retry_after_ms}");
         limits.check_user(Class::Message, b).unwrap();
         limits.check_user(Class::Other, a).unwrap();
-        limits.reload(&RateLimitSettings { enabled: false, ..settings });
+        config.server.test_deployment.no_limits = true;
+        limits.reload(&config);
         for _ in 0..1_000 {
             limits.check_user(Class::Message, a).unwrap();
         }

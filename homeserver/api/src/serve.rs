@@ -41,7 +41,7 @@ pub use self::tls::{Tls, TlsError};
 pub struct Peer(pub SocketAddr);
 
 /// Serves a router on listeners until `stop` is cancelled, then gives requests under way
-/// `drain_timeout_ms` to end.
+/// `timeouts_ms.drain` to end.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
@@ -49,7 +49,7 @@ pub async fn serve(
     tls: Option<Tls>,
     stop: CancellationToken,
 ) {
-    let drain = Duration::from_millis(settings.drain_timeout_ms);
+    let drain = Duration::from_millis(settings.timeouts_ms.drain);
     let server = Arc::new(Server {
         router,
         admission: Admission::new(settings.maximum, settings.maximum_per_address),
@@ -122,7 +122,7 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<Tls>) {
         let Some(tls) = tls else { return self.speak(stream).await };
-        let limit = Duration::from_millis(self.settings.header_timeout_ms);
+        let limit = Duration::from_millis(self.settings.timeouts_ms.header);
         match tokio::time::timeout(limit, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.speak(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
@@ -134,7 +134,7 @@ impl Connection {
         let activity = Arc::new(Activity::default());
         let io = WatchedIo::new(stream, activity.clone(), &self.settings);
         let (router, peer) = (self.router, self.peer);
-        let body_timeout = Duration::from_millis(self.settings.body_timeout_ms);
+        let body_timeout = Duration::from_millis(self.settings.timeouts_ms.body);
         let service = tower::service_fn(move |request: Request<Incoming>| {
             let router = router.clone();
             let request_guard = activity.begin();

@@ -36,6 +36,7 @@ use pli_schema::{
     account_settings::{
         OauthSettings, PasswordSettings, ProfileSettings, RegistrationSettings, SessionSettings,
     },
+    config::TestDeployment,
     records::accounts::{AccountKey, AccountRecord},
 };
 use pli_store::{Store, Tx};
@@ -98,6 +99,8 @@ pub struct AccountSettings {
     pub profiles: ProfileSettings,
     /// Sign-in in the browser.
     pub oauth: OauthSettings,
+    /// What only test deployments switch on.
+    pub test_deployment: TestDeployment,
     /// The application services.
     pub appservices: Appservices,
 }
@@ -114,6 +117,7 @@ impl AccountSettings {
             sessions: SessionSettings::default(),
             profiles: ProfileSettings::default(),
             oauth: OauthSettings::default(),
+            test_deployment: TestDeployment::default(),
             appservices: Appservices::default(),
         }
     }
@@ -122,9 +126,9 @@ impl AccountSettings {
     #[must_use]
     pub fn for_tests(server_name: OwnedServerName) -> Self {
         let mut settings = Self::new(server_name, "http://localhost:8008");
-        settings.registration.open_with_dummy = true;
+        settings.test_deployment.open_registration = true;
+        settings.test_deployment.no_limits = true;
         settings.passwords = PasswordSettings::cheap();
-        settings.sessions.limits = false;
         settings
     }
 }
@@ -160,16 +164,18 @@ impl Accounts {
         random: Random,
         settings: AccountSettings,
     ) -> Result<Self> {
-        let open = settings.registration.open_with_dummy;
+        let open = settings.test_deployment.open_registration;
         let server_name = settings.server_name.clone();
+        let limits = (!settings.test_deployment.no_limits).then_some(&settings.sessions);
+        let tries = || WrongTries::new(clock.clone(), limits.map(|it| &it.wrong_passwords));
         Ok(Self {
             policy: Policy::new(store.clone(), clock.clone(), server_name, open),
             store,
             passwords: Passwords::new(settings.passwords.clone(), random.clone())?,
             uia: Arc::new(UiaSessions::new(clock.clone(), random.clone())),
-            wrong_passwords: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
-            mails: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
-            spent: Arc::new(WrongTries::new(clock.clone(), &settings.sessions)),
+            wrong_passwords: Arc::new(tries()),
+            mails: Arc::new(tries()),
+            spent: Arc::new(tries()),
             approvals: Arc::new(Approvals::new(clock.clone())),
             clock,
             random,

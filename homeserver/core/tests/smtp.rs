@@ -22,7 +22,7 @@ use pli_core::{
 };
 use pli_schema::{
     Language,
-    account_settings::{MailSettings, SmtpSecurity},
+    account_settings::{MailSettings, SmtpSecurity, SmtpSettings},
     records::accounts::Purpose,
 };
 use ruma::server_name;
@@ -178,10 +178,13 @@ fn server(settings: MailSettings) -> Server {
 
 fn to(sink: &Sink, security: SmtpSecurity) -> MailSettings {
     MailSettings {
-        smtp_host: Some("localhost".to_owned()),
-        smtp_port: Some(sink.port),
-        smtp_security: security,
-        smtp_ca_file: Some(fixture("authority.pem")),
+        smtp: Some(SmtpSettings {
+            host: "localhost".to_owned(),
+            port: Some(sink.port),
+            security,
+            ca_file: Some(fixture("authority.pem")),
+            ..SmtpSettings::default()
+        }),
         ..MailSettings::default()
     }
 }
@@ -225,7 +228,8 @@ async fn a_mail_goes_through_tls_or_not_at_all() {
     assert_eq!(encrypted.mailer.send_due().await.unwrap(), 1);
     assert!(sink.take()[0].encrypted);
     // A certificate of an unknown authority.
-    let strict = MailSettings { smtp_ca_file: None, ..to(&sink, SmtpSecurity::Starttls) };
+    let mut strict = to(&sink, SmtpSecurity::Starttls);
+    strict.smtp = strict.smtp.map(|smtp| SmtpSettings { ca_file: None, ..smtp });
     let strict = server(strict);
     ask(&strict, "a@agents.example", "s1").await;
     assert_eq!(strict.mailer.send_due().await.unwrap(), 0);

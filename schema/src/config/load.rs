@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Config, KeyDoc, SectionDoc, sections};
+use super::{Config, KeyDoc, SectionDoc, path_of, sections, tables};
 
 /// Why the configuration cannot be used. The text is for the administrator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +37,10 @@ pub fn load(
         Some(text) => text.parse::<Table>().map_err(|e| ConfigError::Syntax(e.to_string()))?,
         None => Table::new(),
     };
-    let sections = sections();
+    let mut sections = sections();
     refuse_unknown_keys(&table, &sections)?;
+    // What is set from outside names the fields of a key's table like keys of a section.
+    sections.extend(tables());
     for (name, value) in environment {
         if let Some(key) = environment_key(name) {
             set(&mut table, &sections, &key, value)?;
@@ -52,7 +54,8 @@ pub fn load(
     })
 }
 
-/// `PLI_STORAGE__CACHE_MIB` is `storage.cache_mib`. `PLI_CONFIG` names the file, and what only the
+/// `PLI_STORAGE__CACHE_MIB` is `storage.cache_mib`, `PLI_MAIL__SMTP__HOST` the field `host` of the table
+/// `mail.smtp`. `PLI_CONFIG` names the file, and what only the
 /// client reads is passed over.
 fn environment_key(name: &str) -> Option<String> {
     let rest = name.strip_prefix("PLI_")?;
@@ -63,14 +66,6 @@ fn environment_key(name: &str) -> Option<String> {
             .any(|key| path_of(section, key).replace('.', "__").eq_ignore_ascii_case(rest))
     });
     (known || rest.contains("__")).then(|| rest.to_ascii_lowercase().replace("__", "."))
-}
-
-fn path_of(section: &SectionDoc, key: &KeyDoc) -> String {
-    if section.name.is_empty() {
-        key.name.to_owned()
-    } else {
-        format!("{}.{}", section.name, key.name)
-    }
 }
 
 fn refuse_unknown_keys(table: &Table, sections: &[SectionDoc]) -> Result<(), ConfigError> {
@@ -147,18 +142,16 @@ fn set(
     let key = find(sections, path)?;
     let value = value_of(key, text)
         .ok_or_else(|| ConfigError::Value(format!("`{path}` cannot be `{text}`")))?;
-    match path.split_once('.') {
-        None => {
-            table.insert(path.to_owned(), value);
-        }
-        Some((section, name)) => {
-            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            let Value::Table(inner) = entry else {
-                return Err(ConfigError::Value(format!("`{section}` is a section")));
-            };
-            inner.insert(name.to_owned(), value);
-        }
+    let mut place = table;
+    let mut rest = path;
+    while let Some((name, within)) = rest.split_once('.') {
+        let entry = place.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = entry else {
+            return Err(ConfigError::Value(format!("`{name}` in `{path}` is a table")));
+        };
+        (place, rest) = (inner, within);
     }
+    place.insert(rest.to_owned(), value);
     Ok(())
 }
 
@@ -191,8 +184,7 @@ mod tests {
 
     #[test]
     fn environment_overrides_the_file_and_flags_the_environment() {
-        let file =
-            "server_name = \"a.example\"\n[storage]\ncache_mib = 1\n[rate_limits]\nenabled = false";
+        let file = "server_name = \"a.example\"\n[storage]\ncache_mib = 1\n[registration]\nenabled = false";
         let environment = pairs(&[
             ("PLI_SERVER_NAME", "b.example"),
             ("PLI_LISTEN", "127.0.0.1:1, [::1]:1"),
@@ -203,7 +195,35 @@ mod tests {
         assert_eq!(config.server.server_name, "b.example");
         assert_eq!(config.server.listen.0, ["127.0.0.1:1", "[::1]:1"]);
         assert_eq!(config.storage.cache_mib, 3);
-        assert!(!config.rate_limits.enabled);
+        assert!(!config.registration.enabled);
+    }
+
+    #[test]
+    fn fields_of_a_table_are_set_like_keys_or_all_at_once() {
+        let file = "[mail]\nsmtp = { host = \"a.example\", port = 25 }";
+        let environment = pairs(&[
+            ("PLI_MAIL__SMTP__HOST", "smtp.example"),
+            ("PLI_TEST_DEPLOYMENT__NO_LIMITS", "true"),
+            ("PLI_ROOMS__RETENTION", "{ days_min = 7, legal_hold = [\"!a:b\"] }"),
+            ("PLI_MEDIA__URL_PREVIEWS", "{}"),
+        ]);
+        let flags = pairs(&[("rooms.retention.days_max", "30"), ("mail.smtp.user", "123")]);
+        let config = load(Some(file), &environment, &flags).unwrap();
+        let smtp = config.mail.smtp.unwrap();
+        assert_eq!((smtp.host.as_str(), smtp.port), ("smtp.example", Some(25)));
+        assert_eq!(smtp.user.as_deref(), Some("123"));
+        assert!(config.server.test_deployment.no_limits);
+        assert!(!config.server.test_deployment.guest_access);
+        let retention = config.rooms.retention.unwrap();
+        assert_eq!((retention.days_min, retention.days_max), (7, 30));
+        assert_eq!(retention.legal_hold, ["!a:b"]);
+        assert_eq!(config.media.url_previews, Some(Default::default()));
+        let section = "[test_deployment]\nguest_access = true\n[mail.smtp]\nhost = \"x\"";
+        let config = load(Some(section), &[], &[]).unwrap();
+        assert!(config.server.test_deployment.guest_access);
+        assert!(load(Some("[mail]\nsmtp = { hots = \"x\" }"), &[], &[]).is_err());
+        let wrong = load(None, &[], &pairs(&[("mail.smtp.hots", "x")])).unwrap_err();
+        assert!(wrong.to_string().contains("did you mean `mail.smtp.host`"), "{wrong}");
     }
 
     #[test]

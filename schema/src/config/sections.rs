@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tables::{
+    DelayedEventSettings, RetentionSettings, SupportSettings, TestDeployment, TimeoutSettings,
+    TurnSettings, UrlPreviewSettings, UserQuota,
+};
 use crate::settings;
 
 /// When a write is acknowledged.
@@ -56,28 +60,6 @@ impl<'de> Deserialize<'de> for Addresses {
     }
 }
 
-/// TURN servers and how clients authenticate to them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TurnSettings {
-    /// Their addresses, as `turn:turn.example.org:3478?transport=udp`.
-    pub uris: Vec<String>,
-    /// The secret that they share with this server, for credentials that end (coturn's
-    /// `static-auth-secret`).
-    pub shared_secret: Option<String>,
-    /// A fixed user name, where there is no shared secret.
-    pub username: Option<String>,
-    /// Its password.
-    pub password: Option<String>,
-    /// How long clients may use the credentials, in seconds.
-    #[serde(default = "one_day_s")]
-    pub lifetime_s: u64,
-}
-
-const fn one_day_s() -> u64 {
-    24 * 3_600
-}
-
 const fn rate(burst: u32, per_minute: u32) -> RateLimit {
     RateLimit { burst, per_minute }
 }
@@ -98,6 +80,9 @@ settings! {
         pub trusted_proxies: Vec<String> = Vec::new();
         /// Language of what the server prints, `fr` or `en`; without it, that of the locale.
         pub language: Option<String> = None;
+        /// Switches that weaken the server, for test deployments and benchmarks only; the start warns of
+        /// each. A table of:
+        pub test_deployment: TestDeployment = TestDeployment::default();
     }
 
     /// TLS of the client listener. Without it the listener speaks plain HTTP, for a reverse proxy or
@@ -125,21 +110,12 @@ settings! {
         /// Connections at once from one address (an IPv6 /64 counts as one); more are closed. 0 is no
         /// limit.
         pub maximum_per_address: u32 = 0;
-        /// Time for the headers of a request, and for the TLS handshake, in milliseconds.
-        pub header_timeout_ms: u64 = 10_000;
-        /// Time for the body of a request, in milliseconds; large uploads get one second more per
-        /// 16 KiB.
-        pub body_timeout_ms: u64 = 30_000;
-        /// Time that an unused connection is kept open, in milliseconds.
-        pub idle_timeout_ms: u64 = 75_000;
-        /// Time that requests under way have when the server is stopped, in milliseconds.
-        pub drain_timeout_ms: u64 = 8_000;
+        /// How long the server waits, in milliseconds. A table of:
+        pub timeouts_ms: TimeoutSettings = TimeoutSettings::default();
     }
 
     /// Limits on the rate of requests: `{ burst, per_minute }`, per user, or per address before login.
     pub struct RateLimitSettings {
-        /// The limits hold. Off only in test deployments.
-        pub enabled: bool = true;
         /// Logins. (reload)
         pub login: RateLimit = rate(10, 20);
         /// Registrations and requests for mails. (reload)
@@ -163,25 +139,14 @@ settings! {
         /// The rules of the French administration's messenger for rooms: an access rule in every room,
         /// forced encryption of private rooms, 90 days for messages of public ones.
         pub tchap_rules: bool = false;
-        /// Events that one user may have scheduled at the same time (calls need them); 0 turns
-        /// scheduling off.
-        pub delayed_events_per_user: u32 = 100;
-        /// Longest time for which an event can be scheduled, in milliseconds.
-        pub delayed_event_max_ms: u64 = 86_400_000;
+        /// Events that are sent later, which calls need. A table of:
+        pub delayed_events: DelayedEventSettings = DelayedEventSettings::default();
         /// External people (accounts of domains of the kind `guest`) create no rooms, invite nobody, see
         /// no directory and hold no power.
         pub external_rules: bool = false;
         /// Messages are deleted when they are older than `m.room.retention` of their room says, within
-        /// the bounds below. State is kept.
-        pub retention: bool = false;
-        /// Days for which messages are kept in rooms that say nothing; 0 is for ever.
-        pub retention_days_default: u32 = 0;
-        /// No room deletes its messages earlier than this, in days.
-        pub retention_days_min: u32 = 1;
-        /// No room keeps its messages longer than this, in days; 0 is for ever.
-        pub retention_days_max: u32 = 0;
-        /// Rooms (ids) in which nothing is deleted, whatever they say.
-        pub legal_hold: Vec<String> = Vec::new();
+        /// bounds; state is kept. Absent, nothing is deleted. A table (`{}` is enough) of:
+        pub retention: Option<RetentionSettings> = None;
         /// When the last admin of a room leaves, the member with most power who has been there longest
         /// becomes one.
         pub last_admin_rule: bool = false;
@@ -208,18 +173,12 @@ settings! {
         pub allow_unauthenticated: bool = false;
         /// Images that are decoded at once for thumbnails; each may take 256 MiB for a moment.
         pub thumbnail_workers: u32 = 2;
-        /// Bytes that one user may have uploaded, in all; 0 is no limit.
-        pub user_quota_bytes: u64 = 0;
-        /// Files that one user may have uploaded, in all; 0 is no limit.
-        pub user_quota_files: u64 = 0;
+        /// What one user may have uploaded, in all. A table of:
+        pub user_quota: UserQuota = UserQuota::default();
         /// The server looks at pages to which people link and shows clients title, text and picture. It
         /// then reaches addresses that people choose (never private ones), and whoever runs a page sees
-        /// that somebody of this server links to it.
-        pub url_previews: bool = false;
-        /// Domains that are never looked at for previews, with everything below them.
-        pub url_previews_denied_domains: Vec<String> = Vec::new();
-        /// Pages on private and loopback addresses are looked at for previews. For test deployments.
-        pub url_previews_allow_private_addresses: bool = false;
+        /// that somebody of this server links to it. Absent, it does not. A table (`{}` is enough) of:
+        pub url_previews: Option<UrlPreviewSettings> = None;
     }
 
     /// Federation: rooms that span this server and others.
@@ -253,12 +212,6 @@ settings! {
         pub enabled: bool = true;
     }
 
-    /// Push notifications.
-    pub struct PushSettings {
-        /// Gateways on private and loopback addresses are allowed. For test deployments.
-        pub allow_private_addresses: bool = false;
-    }
-
     /// Audio and video conferences.
     pub struct CallSettings {
         /// The Jitsi server that clients use for conferences, such as `meet.example.org`. Without it
@@ -266,8 +219,7 @@ settings! {
         pub jitsi_domain: Option<String> = None;
         /// Addresses of LiveKit authorization services for Element Call (`rtc_foci`).
         pub livekit_service_urls: Vec<String> = Vec::new();
-        /// TURN servers for calls between two people: a table of `uris` (as `turn:turn.example.org`),
-        /// `lifetime_s`, and either `shared_secret` or `username` and `password`.
+        /// TURN servers for calls between two people, and how clients authenticate to them. A table of:
         pub turn: Option<TurnSettings> = None;
     }
 
@@ -280,16 +232,8 @@ settings! {
         pub policy_server_key: Option<String> = None;
         /// `host:port` where other servers reach this one. Without it that document is absent.
         pub server: Option<String> = None;
-    }
-
-    /// Whom people may ask: `/.well-known/matrix/support`.
-    pub struct SupportSettings {
-        /// E-mail address of the administrators.
-        pub email: Option<String> = None;
-        /// Matrix id of the administrators.
-        pub matrix_id: Option<String> = None;
-        /// Page with help.
-        pub page: Option<String> = None;
+        /// Whom people may ask (`/.well-known/matrix/support`). A table of:
+        pub support: SupportSettings = SupportSettings::default();
     }
 
     /// Metrics for Prometheus.

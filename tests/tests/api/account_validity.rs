@@ -1,6 +1,6 @@
 //! Addresses proven by mail, and accounts that end unless they are renewed by mail.
 
-use pli_schema::account_settings::{SmtpSecurity, ValiditySettings};
+use pli_schema::account_settings::ValiditySettings;
 use pli_tests::{
     server::{TestServer, TestUser},
     smtp_sink::SmtpSink,
@@ -12,9 +12,7 @@ const THREEPID: &str = "/_matrix/client/v3/account/3pid";
 
 async fn server(mails: &SmtpSink) -> TestServer {
     TestServer::start_with(|config| {
-        config.mail.smtp_host = Some("127.0.0.1".to_owned());
-        config.mail.smtp_port = Some(mails.port);
-        config.mail.smtp_security = SmtpSecurity::None;
+        config.mail.smtp = mails.settings();
         config.registration.validity = Some(ValiditySettings::default());
     })
     .await

@@ -45,7 +45,7 @@ async fn browsers_are_allowed_and_strangers_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_are_told_when_to_come_back() {
     let server = TestServer::start_with(|config| {
-        config.rate_limits.enabled = true;
+        config.server.test_deployment.no_limits = false;
         config.rate_limits.login = pli_schema::config::RateLimit { burst: 3, per_minute: 6 };
     })
     .await;

@@ -70,8 +70,8 @@ async fn a_client_that_vanishes_leaves_the_call_also_when_the_server_restarts() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delayed_events_are_managed_and_limited_as_clients_expect() {
     let server = TestServer::start_with(|config| {
-        config.rooms.delayed_events_per_user = 2;
-        config.rooms.delayed_event_max_ms = 600_000;
+        config.rooms.delayed_events.per_user = 2;
+        config.rooms.delayed_events.max_ms = 600_000;
     })
     .await;
     let alice = server.register("alice").await;

@@ -22,7 +22,7 @@ async fn is_closed_within(stream: &mut TcpStream, limit: Duration) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_half_open_connections_do_not_disturb() {
     let server = TestServer::start_with(|config| {
-        config.connections.header_timeout_ms = 3_000;
+        config.connections.timeouts_ms.header = 3_000;
     })
     .await;
     let alice = server.register("alice").await;
@@ -52,8 +52,8 @@ async fn a_thousand_half_open_connections_do_not_disturb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_connection_must_send_its_next_header_in_time() {
     let server = TestServer::start_with(|config| {
-        config.connections.header_timeout_ms = 1_000;
-        config.connections.idle_timeout_ms = 60_000;
+        config.connections.timeouts_ms.header = 1_000;
+        config.connections.timeouts_ms.idle = 60_000;
     })
     .await;
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();
@@ -71,8 +71,8 @@ async fn a_used_connection_must_send_its_next_header_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_began_before_the_answer_must_be_finished_in_time() {
     let server = TestServer::start_with(|config| {
-        config.connections.header_timeout_ms = 1_000;
-        config.connections.idle_timeout_ms = 60_000;
+        config.connections.timeouts_ms.header = 1_000;
+        config.connections.timeouts_ms.idle = 60_000;
     })
     .await;
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_header_that_began_before_the_answer_must_be_finished_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_trickles_is_cut_off() {
     let server = TestServer::start_with(|config| {
-        config.connections.body_timeout_ms = 1_000;
+        config.connections.timeouts_ms.body = 1_000;
     })
     .await;
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const REGISTER: &str = "/_matrix/client/v3/register";
 
 async fn server() -> TestServer {
-    TestServer::start_with(|config| config.registration.guest_access = true).await
+    TestServer::start_with(|config| config.server.test_deployment.guest_access = true).await
 }
 
 /// A guest, as a user whose token is put in place of another's.

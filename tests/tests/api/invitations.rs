@@ -12,13 +12,7 @@ const V3: &str = "/_matrix/client/v3";
 
 /// A server that sends its mails to a sink.
 async fn server_with_mail(sink: &SmtpSink) -> TestServer {
-    let port = sink.port;
-    TestServer::start_with(move |config| {
-        config.mail.smtp_host = Some("127.0.0.1".to_owned());
-        config.mail.smtp_port = Some(port);
-        config.mail.smtp_security = pli_schema::account_settings::SmtpSecurity::None;
-    })
-    .await
+    TestServer::start_with(|config| config.mail.smtp = sink.settings()).await
 }
 
 fn by_mail(address: &str) -> Value {
@@ -118,7 +112,9 @@ async fn a_mail_invites_whoever_adds_the_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_invited_is_refused_before_anything_is_done() {
-    let server = TestServer::start_with(|config| config.registration.open_with_dummy = false).await;
+    let server =
+        TestServer::start_with(|config| config.server.test_deployment.open_registration = false)
+            .await;
     let alice = server.register_admin("alice").await;
     let room = alice.create_room(json!({})).await;
     let path = format!("{V3}/rooms/{room}/invite");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pli_schema::config::UrlPreviewSettings;
 use pli_tests::server::{Reply, TestServer, TestUser};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -165,7 +166,7 @@ async fn thumbnails_are_images_whatever_the_uploader_said() {
 async fn who_has_no_room_left_uploads_nothing() {
     let server = TestServer::start_with(|config| {
         config.media.upload_limit_bytes = 1_000;
-        config.media.user_quota_bytes = 1_500;
+        config.media.user_quota.bytes = 1_500;
     })
     .await;
     let alice = server.register("alice").await;
@@ -244,11 +245,14 @@ async fn links_are_shown_only_where_the_administration_wants_it_and_never_from_i
     let path = format!("/_matrix/client/v1/media/preview_url?url={site}/page");
     let off = TestServer::start().await;
     assert_eq!(off.register("alice").await.get(&path).await.ok(), json!({}));
-    let strict = TestServer::start_with(|config| config.media.url_previews = true).await;
+    let strict = TestServer::start_with(|config| {
+        config.media.url_previews = Some(UrlPreviewSettings::default());
+        config.server.test_deployment.private_addresses = false;
+    })
+    .await;
     strict.register("alice").await.get(&path).await.refused(403, "M_FORBIDDEN");
     let server = TestServer::start_with(|config| {
-        config.media.url_previews = true;
-        config.media.url_previews_allow_private_addresses = true;
+        config.media.url_previews = Some(UrlPreviewSettings::default());
     })
     .await;
     let alice = server.register("alice").await;

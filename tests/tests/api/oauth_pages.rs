@@ -1,7 +1,6 @@
 //! The pages of an account, as a person uses them: registration and password by mail, sessions, closing;
 //! single sign-on of old clients; stages of the user-interactive authentication.
 
-use pli_schema::account_settings::SmtpSecurity;
 use pli_tests::{
     browser::{Browser, encode, parameter},
     server::TestServer,
@@ -13,13 +12,10 @@ use serde_json::json;
 use crate::oauth::{App, sign_in};
 
 async fn with_mail(smtp: &SmtpSink) -> TestServer {
-    let port = smtp.port;
     TestServer::start_with(|config| {
-        config.registration.open_with_dummy = false;
-        config.passwords.minimum_length = 8;
-        config.mail.smtp_host = Some("127.0.0.1".to_owned());
-        config.mail.smtp_port = Some(port);
-        config.mail.smtp_security = SmtpSecurity::None;
+        config.server.test_deployment.open_registration = false;
+        config.passwords.rules.minimum_length = 8;
+        config.mail.smtp = smtp.settings();
     })
     .await
 }

@@ -107,8 +107,8 @@ async fn well_known_files_say_what_is_configured() {
     let server = TestServer::start_with(|config| {
         config.well_known.identity_server = Some("https://id.pli.test".to_owned());
         config.well_known.policy_server_key = Some("6yhHGKhCiXTSEN2ksjV7kX+N6rBQZ3Xb".to_owned());
-        config.support.page = Some("https://pli.test/help".to_owned());
-        config.support.email = Some("admin@pli.test".to_owned());
+        config.well_known.support.page = Some("https://pli.test/help".to_owned());
+        config.well_known.support.email = Some("admin@pli.test".to_owned());
     })
     .await;
     let well_known = |name: &str| format!("/.well-known/matrix/{name}");

@@ -39,8 +39,8 @@ async fn any_field_is_set_read_and_removed_within_limits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_follow_the_policy_that_clients_read() {
     let server = TestServer::start_with(|config| {
-        config.passwords.minimum_length = 8;
-        config.passwords.require_digit = true;
+        config.passwords.rules.minimum_length = 8;
+        config.passwords.rules.require_digit = true;
     })
     .await;
     let expected = json!({

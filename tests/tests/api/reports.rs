@@ -70,7 +70,8 @@ async fn reports_reach_the_admins_who_close_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_floods_the_admins_with_reports() {
-    let server = TestServer::start_with(|config| config.rate_limits.enabled = true).await;
+    let server =
+        TestServer::start_with(|config| config.server.test_deployment.no_limits = false).await;
     let alice = server.register("alice").await;
     let body = json!({ "reason": "x" });
     let path = "/_matrix/client/v3/users/@a:elsewhere/report";

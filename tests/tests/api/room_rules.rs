@@ -16,7 +16,8 @@ async fn room_for_guests(alice: &TestUser, access: &str, visibility: &str) -> St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guests_read_what_everyone_may_and_join_where_they_may() {
-    let server = TestServer::start_with(|config| config.registration.guest_access = true).await;
+    let server =
+        TestServer::start_with(|config| config.server.test_deployment.guest_access = true).await;
     let alice = server.register("alice").await;
     let guest = server.register_guest().await;
     let readable = room_for_guests(&alice, "forbidden", "world_readable").await;

@@ -15,7 +15,7 @@ async fn with_provider(provider: &FakeProvider, change: impl FnOnce(&mut Config)
     let file = dir.path().join("secret");
     std::fs::write(&file, "s3cret\n").unwrap();
     TestServer::start_with(|config| {
-        config.registration.open_with_dummy = false;
+        config.server.test_deployment.open_registration = false;
         config.oauth.providers = vec![OauthProvider {
             id: "fake".to_owned(),
             issuer,

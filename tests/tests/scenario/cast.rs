@@ -39,10 +39,9 @@ impl Server {
         let port = free_port();
         let config = format!(
             "server_name = \"localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
-             data_dir = \"data\"\n[mail]\nsmtp_host = \"127.0.0.1\"\nsmtp_port = {}\n\
-             smtp_security = \"none\"\nfrom = \"Pli <pli@admin.example>\"\n\
-             [calls]\njitsi_domain = \"webconf.example\"\n\
-             [rate_limits]\nenabled = false\n",
+             data_dir = \"data\"\ntest_deployment.no_limits = true\n\
+             [mail]\nsmtp = {{ host = \"127.0.0.1\", port = {}, security = \"none\" }}\nfrom = \"Pli <pli@admin.example>\"\n\
+             [calls]\njitsi_domain = \"webconf.example\"\n",
             mails.port
         );
         std::fs::write(dir.path().join("pli.toml"), config).expect("a configuration");

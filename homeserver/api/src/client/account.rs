@@ -58,7 +58,7 @@ async fn close(
 }
 
 async fn password_policy(State(accounts): State<Accounts>) -> Json<Map<String, Value>> {
-    let rules = &accounts.settings().passwords;
+    let rules = &accounts.settings().passwords.rules;
     let flags = [
         ("m.require_digit", rules.require_digit),
         ("m.require_symbol", rules.require_symbol),

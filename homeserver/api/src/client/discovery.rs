@@ -62,8 +62,8 @@ async fn capabilities(
         "m.get_login_token": { "enabled": config.passwords.enabled },
         "m.forget_forced_upon_leave": { "enabled": false },
         "org.matrix.msc4140.delayed_events": {
-            "max_delay_ms": config.rooms.delayed_event_max_ms,
-            "max_scheduled": config.rooms.delayed_events_per_user,
+            "max_delay_ms": config.rooms.delayed_events.max_ms,
+            "max_scheduled": config.rooms.delayed_events.per_user,
         },
     });
     if config.profiles.display_name_locked && !user.is_admin {
@@ -116,7 +116,7 @@ async fn support(
     State(server): State<ServerInfo>,
     Ruma(_): Ruma<discover_support::Request>,
 ) -> Result<Json<Value>> {
-    let support = &server.config.support;
+    let support = &server.config.well_known.support;
     let mut document = Map::new();
     if support.email.is_some() || support.matrix_id.is_some() {
         let mut contact = Map::from_iter([("role".to_owned(), json!("m.role.admin"))]);

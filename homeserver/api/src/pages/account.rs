@@ -413,7 +413,7 @@ async fn change_password(
         Ok(()) => Ok(CHANGED),
         Err(Error::Forbidden(_)) => wrong("old", WRONG_PASSWORD),
         Err(Error::WeakPassword { errcode, .. }) => {
-            let minimum = accounts.settings().passwords.minimum_length;
+            let minimum = accounts.settings().passwords.rules.minimum_length;
             Err(("password", weak_password(errcode, minimum, language)))
         }
         Err(error) => Err(("old", explain(&error, language).1)),

@@ -340,7 +340,7 @@ async fn finish(
     }
     let failed = |error: Error| match error {
         Error::WeakPassword { errcode, .. } => {
-            let minimum = settings.passwords.minimum_length;
+            let minimum = settings.passwords.rules.minimum_length;
             Failed::Field("password", weak_password(errcode, minimum, language))
         }
         Error::SessionExpired(_) | Error::NoValidSession(_) => field("code", OLD_CODE),

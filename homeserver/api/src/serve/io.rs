@@ -76,12 +76,12 @@ pub(super) struct WatchedIo<S> {
 
 impl<S> WatchedIo<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>, settings: &ConnectionSettings) -> Self {
-        let header_timeout = Duration::from_millis(settings.header_timeout_ms);
+        let header_timeout = Duration::from_millis(settings.timeouts_ms.header);
         Self {
             inner: TokioIo::new(stream),
             activity,
             header_timeout,
-            idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
+            idle_timeout: Duration::from_millis(settings.timeouts_ms.idle),
             waiting: Waiting::Header,
             seen: 0,
             is_http2: false,

@@ -53,19 +53,18 @@ impl Passwords {
     /// # Errors
     /// [`Error::Bug`] if the parameters are out of Argon2's bounds.
     pub fn new(settings: PasswordSettings, random: Random) -> Result<Self> {
-        let params = Params::new(settings.memory_kib, settings.passes, settings.lanes, None)
+        let hashing = &settings.hashing;
+        let params = Params::new(hashing.memory_kib, hashing.passes, hashing.lanes, None)
             .map_err(|error| Error::Bug(format!("parameters of Argon2: {error}")))?;
         let cores = available_parallelism().map_or(1, usize::from);
-        let at_once = match settings.hashes_at_once {
+        let at_once = match hashing.at_once {
             0 => (cores / 2).max(1),
             n => n as usize,
         };
         let decoy = hash(&params, &random, "no account has this password")?;
         Ok(Self {
             running: Arc::new(Semaphore::new(at_once)),
-            waiting: Arc::new(Semaphore::new(
-                at_once.saturating_add(settings.hashes_waiting as usize),
-            )),
+            waiting: Arc::new(Semaphore::new(at_once.saturating_add(hashing.waiting as usize))),
             settings,
             params,
             random,
@@ -128,7 +127,7 @@ impl Passwords {
     /// [`Error::WeakPassword`] with the errcode of MSC2000 for the first rule that it breaks.
     pub fn check_rules(&self, password: &Secret) -> Result<()> {
         let weak = |errcode, text: &str| Err(Error::WeakPassword { errcode, message: text.into() });
-        let rules = &self.settings;
+        let rules = &self.settings.rules;
         let text = password.reveal();
         let has = |test: fn(char) -> bool| text.chars().any(test);
         if text.len() > PASSWORD_MAX {
@@ -173,7 +172,13 @@ fn is_weaker(old: &Params, new: &Params) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use pli_schema::account_settings::{HashingSettings, PasswordRules};
+
     use super::*;
+
+    fn hashing(hashing: HashingSettings) -> PasswordSettings {
+        PasswordSettings { hashing, ..PasswordSettings::cheap() }
+    }
 
     fn pool(settings: PasswordSettings) -> Passwords {
         Passwords::new(settings, Random::seeded(1)).unwrap()
@@ -188,7 +193,11 @@ mod tests {
         assert_eq!(found, Verified { right: true, outdated: false });
         let found = old.verify(&"wrong".into(), Some(&phc)).await.unwrap();
         assert_eq!(found, Verified { right: false, outdated: false });
-        let new = pool(PasswordSettings { passes: 2, ..PasswordSettings::cheap() });
+        let new = pool(hashing(HashingSettings {
+            passes: 2,
+            memory_kib: 8,
+            ..HashingSettings::default()
+        }));
         let found = new.verify(&"correct horse".into(), Some(&phc)).await.unwrap();
         assert_eq!(found, Verified { right: true, outdated: true });
     }
@@ -203,14 +212,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_storm_is_turned_away_instead_of_queued_without_end() {
-        let settings = PasswordSettings {
-            hashes_at_once: 1,
-            hashes_waiting: 2,
-            passes: 200,
+        let (at_once, waiting, passes) = (1, 2, 200);
+        let pool = pool(hashing(HashingSettings {
             memory_kib: 1_024,
-            ..PasswordSettings::cheap()
-        };
-        let pool = pool(settings);
+            passes,
+            lanes: 1,
+            at_once,
+            waiting,
+        }));
         let tries = (0..20).map(|_| {
             let pool = pool.clone();
             tokio::spawn(async move { pool.verify(&"x".into(), None).await })
@@ -225,14 +234,14 @@ mod tests {
 
     #[test]
     fn rules_name_their_errcode() {
-        let settings = PasswordSettings {
+        let rules = PasswordRules {
             minimum_length: 8,
             require_digit: true,
             require_symbol: true,
             require_lowercase: true,
             require_uppercase: true,
-            ..PasswordSettings::cheap()
         };
+        let settings = PasswordSettings { rules, ..PasswordSettings::cheap() };
         let pool = pool(settings);
         for (password, expected) in [
             ("Aa1!", Some("M_PASSWORD_TOO_SHORT")),

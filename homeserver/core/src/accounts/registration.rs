@@ -367,7 +367,7 @@ impl Accounts {
             self.refuse_exclusive(&user_id)?;
         }
         let user_id = names::user_id_for(username, &self.settings.server_name)?;
-        let open = self.settings.registration.open_with_dummy;
+        let open = self.settings.test_deployment.open_registration;
         if !open && names::looks_like_an_address(user_id.localpart()) {
             let text = "Names of this form belong to e-mail addresses";
             return Err(Error::Exclusive(text.to_owned()));
@@ -390,13 +390,13 @@ impl Accounts {
     fn name_matters(&self, request: &RegisterRequest) -> bool {
         let chooses =
             matches!(request.auth, Some(AuthData::RegistrationToken(_) | AuthData::Dummy(_)));
-        self.settings.registration.open_with_dummy || chooses
+        self.settings.test_deployment.open_registration || chooses
     }
 
     fn registration_flows(&self) -> Vec<Vec<AuthType>> {
         let registration = &self.settings.registration;
         let mut first = Vec::new();
-        if registration.open_with_dummy {
+        if self.settings.test_deployment.open_registration {
             first.push(AuthType::Dummy);
         }
         if registration.enabled {

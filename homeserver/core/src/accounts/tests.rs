@@ -143,7 +143,7 @@ async fn a_login_token_works_once_and_not_for_long() {
 
 #[tokio::test]
 async fn the_first_admin_registers_with_a_code_that_works_once() {
-    let world = world(|settings| settings.registration.open_with_dummy = false);
+    let world = world(|settings| settings.test_deployment.open_registration = false);
     let accounts = &world.accounts;
     let voided = accounts.first_admin_code().await.unwrap().unwrap();
     let code = accounts.first_admin_code().await.unwrap().unwrap();
@@ -169,7 +169,7 @@ async fn the_first_admin_registers_with_a_code_that_works_once() {
 
 #[tokio::test]
 async fn names_of_addresses_are_nobodys_choice() {
-    let world = world(|settings| settings.registration.open_with_dummy = false);
+    let world = world(|settings| settings.test_deployment.open_registration = false);
     for name in ["jane.doe-agents.example", "jane.doe-agents.example1"] {
         let refused = world.accounts.check_username(name).await;
         assert!(matches!(refused, Err(Error::Exclusive(_))), "{name}");
@@ -210,7 +210,7 @@ async fn a_session_is_good_for_its_operation_and_user_only() {
 
 #[tokio::test]
 async fn wrong_passwords_make_wait() {
-    let world = world(|settings| settings.sessions.limits = true);
+    let world = world(|settings| settings.test_deployment.no_limits = false);
     register(&world, "alice").await;
     let try_once = |password: &'static str| {
         let accounts = world.accounts.clone();
@@ -229,7 +229,7 @@ async fn guests_only_where_they_are_allowed() {
     let closed = world(|_| {});
     let refused = closed.accounts.register_guest(&DeviceWish::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))));
-    let open = world(|settings| settings.registration.guest_access = true);
+    let open = world(|settings| settings.test_deployment.guest_access = true);
     let guest = open.accounts.register_guest(&DeviceWish::default()).await.unwrap();
     let token = guest.session.unwrap().access_token;
     assert!(open.accounts.authenticate(token.reveal()).await.unwrap().is_guest);
@@ -301,8 +301,8 @@ async fn closed_and_locked_accounts_have_no_way_in() {
 #[tokio::test]
 async fn unknown_users_take_as_long_as_wrong_passwords() {
     let world = world(|settings| {
-        settings.passwords.memory_kib = 1_024;
-        settings.passwords.passes = 2;
+        settings.passwords.hashing.memory_kib = 1_024;
+        settings.passwords.hashing.passes = 2;
     });
     register(&world, "alice").await;
     let mut times = [Vec::new(), Vec::new()];
@@ -345,7 +345,7 @@ async fn devices_are_noted_as_seen_once_in_ten_minutes() {
 /// Nobody learns from the limiter whether an address has an account.
 #[tokio::test]
 async fn wrong_tries_at_a_name_do_not_show_at_the_address() {
-    let world = world(|settings| settings.sessions.limits = true);
+    let world = world(|settings| settings.test_deployment.no_limits = false);
     let accounts = &world.accounts;
     let user_id = accounts.create_account("jane.doe-agents.example", None, false).await.unwrap();
     let key = &EmailOwnerKey { address: "jane.doe@agents.example".to_owned() };

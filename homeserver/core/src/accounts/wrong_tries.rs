@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use pli_schema::{account_settings::SessionSettings, records::accounts::SecretHash};
+use pli_schema::{account_settings::WrongPasswordSettings, records::accounts::SecretHash};
 
 use crate::{Clock, Error, MilliSeconds, Result};
 
@@ -29,12 +29,14 @@ struct Window {
 }
 
 impl WrongTries {
-    pub fn new(clock: Clock, settings: &SessionSettings) -> Self {
+    /// Counts with these settings; without any, nobody ever waits.
+    pub fn new(clock: Clock, settings: Option<&WrongPasswordSettings>) -> Self {
+        let of = settings.cloned().unwrap_or_default();
         Self {
             clock,
-            limit: settings.wrong_passwords.max(1),
-            window_ms: settings.wrong_password_counts_s.saturating_mul(1_000),
-            enabled: settings.limits,
+            limit: of.tries.max(1),
+            window_ms: of.window_s.saturating_mul(1_000),
+            enabled: settings.is_some(),
             tries: Mutex::default(),
         }
     }
@@ -116,8 +118,8 @@ mod tests {
     #[test]
     fn too_many_wrong_tries_wait_and_a_right_one_forgives() {
         let clock = TestClock::new(1_000);
-        let settings = SessionSettings { wrong_passwords: 3, ..SessionSettings::default() };
-        let tries = WrongTries::new(Clock::Test(clock.clone()), &settings);
+        let settings = WrongPasswordSettings { tries: 3, ..WrongPasswordSettings::default() };
+        let tries = WrongTries::new(Clock::Test(clock.clone()), Some(&settings));
         let subject = [1; 32];
         for _ in 0..3 {
             tries.check(&subject).unwrap();
@@ -142,7 +144,8 @@ mod tests {
     #[test]
     fn a_crowd_of_others_does_not_free_who_must_wait() {
         let clock = TestClock::new(1_000);
-        let tries = WrongTries::new(Clock::Test(clock), &SessionSettings::default());
+        let settings = WrongPasswordSettings::default();
+        let tries = WrongTries::new(Clock::Test(clock), Some(&settings));
         for _ in 0..10 {
             tries.wrong([255; 32]);
         }

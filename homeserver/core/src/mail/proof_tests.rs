@@ -42,7 +42,7 @@ fn post() -> Post {
     let store = Store::in_memory();
     let name = server_name!("pli.example").to_owned();
     let mut settings = AccountSettings::for_tests(name.clone());
-    settings.registration.open_with_dummy = false;
+    settings.test_deployment.open_registration = false;
     let base_url = settings.base_url.clone();
     let random = Random::seeded(3);
     let time = Clock::Test(clock.clone());

@@ -77,39 +77,43 @@ impl Transport {
     /// # Errors
     /// [`Error::Bug`] with what is wrong with the settings; files are read here, once.
     pub fn new(settings: &MailSettings, folder: PathBuf) -> Result<Self> {
-        let Some(host) = &settings.smtp_host else {
+        let Some(smtp) = &settings.smtp else {
             return Ok(Self::Folder(settings.folder.as_ref().map_or(folder, PathBuf::from)));
         };
         let wrong = |what: &str, error: &dyn std::fmt::Display| {
-            Error::Bug(format!("[mail] {what}: {error}"))
+            Error::Bug(format!("mail.smtp: {what}: {error}"))
         };
+        let host = &smtp.host;
+        if host.is_empty() {
+            return Err(wrong("host", &"it is missing"));
+        }
         let mut tls = TlsParameters::builder(host.clone());
-        if let Some(file) = &settings.smtp_ca_file {
-            let pem = std::fs::read(file).map_err(|error| wrong("smtp_ca_file", &error))?;
+        if let Some(file) = &smtp.ca_file {
+            let pem = std::fs::read(file).map_err(|error| wrong("ca_file", &error))?;
             let authority =
-                Certificate::from_pem(&pem).map_err(|error| wrong("smtp_ca_file", &error))?;
+                Certificate::from_pem(&pem).map_err(|error| wrong("ca_file", &error))?;
             tls = tls.add_root_certificate(authority);
         }
         let tls = |required: fn(TlsParameters) -> Tls| {
             tls.build().map(required).map_err(|error| wrong("TLS", &error))
         };
-        let (tls, port) = match settings.smtp_security {
+        let (tls, port) = match smtp.security {
             SmtpSecurity::Starttls => (tls(Tls::Required)?, 587),
             SmtpSecurity::Tls => (tls(Tls::Wrapper)?, 465),
             SmtpSecurity::None => (Tls::None, 25),
         };
-        let mut smtp = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.clone())
-            .port(settings.smtp_port.unwrap_or(port))
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.clone())
+            .port(smtp.port.unwrap_or(port))
             .tls(tls)
             .timeout(Some(TIMEOUT));
-        if let Some(user) = &settings.smtp_user {
-            let file = settings.smtp_password_file.as_deref().unwrap_or_default();
-            let password = std::fs::read_to_string(file)
-                .map_err(|error| wrong("smtp_password_file", &error))?;
+        if let Some(user) = &smtp.user {
+            let file = smtp.password_file.as_deref().unwrap_or_default();
+            let password =
+                std::fs::read_to_string(file).map_err(|error| wrong("password_file", &error))?;
             let password = password.lines().next().unwrap_or_default().to_owned();
-            smtp = smtp.credentials(Credentials::new(user.clone(), password));
+            transport = transport.credentials(Credentials::new(user.clone(), password));
         }
-        Ok(Self::Smtp(smtp.build()))
+        Ok(Self::Smtp(transport.build()))
     }
 
     /// Sends a mail to an address: exactly the bytes that were checked.

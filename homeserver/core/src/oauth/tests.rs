@@ -22,7 +22,7 @@ async fn world() -> World {
     let clock = TestClock::new(1_700_000_000_000);
     let (store, random) = (Store::in_memory(), Random::seeded(1));
     let mut settings = AccountSettings::for_tests(server_name!("pli.example").to_owned());
-    settings.sessions.limits = true;
+    settings.test_deployment.no_limits = false;
     let time = Clock::Test(clock.clone());
     let accounts = Accounts::new(store.clone(), time.clone(), random.clone(), settings).unwrap();
     let oauth = Oauth::new((store, time, random), accounts.clone(), &[]).unwrap();

@@ -18,7 +18,7 @@ const fn always(_: &Config) -> bool {
 
 /// Users may schedule events.
 const fn delayed_events(config: &Config) -> bool {
-    config.rooms.delayed_events_per_user > 0
+    config.rooms.delayed_events.per_user > 0
 }
 
 /// Clients sign in with OAuth, so a QR code can bring a new one in.
