@@ -6,6 +6,7 @@ mod power_levels;
 mod power_values;
 mod redactions;
 mod subject;
+mod unstated;
 
 use std::sync::Arc;
 
@@ -20,11 +21,11 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-pub(crate) use self::subject::Subject;
 pub use self::{
     power_levels::{PowerLevel, PowerLevels},
     redactions::may_redact,
 };
+use self::subject::Subject;
 use crate::{
     event_format::{FormatError, Pdu},
     room_version,
@@ -112,14 +113,22 @@ pub(crate) fn check_state_with(
     rules: &RoomVersionRules,
     state: &(impl StateView + ?Sized),
 ) -> Result<(), Rejection> {
+    let levels = match pdu.event_type {
+        TimelineEventType::RoomPowerLevels => unstated::levels(pdu, rules, state),
+        _ => None,
+    };
     let rules = &rules.authorization;
     let fetch = |event_type: &StateEventType, state_key: &str| {
-        state.get(event_type, state_key).map(|event| Subject::new(event, rules))
+        let found = state.get(event_type, state_key).map(|event| Subject::new(event, rules));
+        match event_type {
+            StateEventType::RoomJoinRules => found.or_else(|| unstated::join_rules(pdu)),
+            _ => found,
+        }
     };
-    if rules.strict_canonical_json {
+    if rules.strict_canonical_json && levels.is_none() {
         return check_state_dependent_auth_rules(rules, pdu, fetch).map_err(Rejection);
     }
-    let incoming = Subject::new(Arc::new(pdu.clone()), rules);
+    let incoming = levels.unwrap_or_else(|| Subject::new(Arc::new(pdu.clone()), rules));
     check_state_dependent_auth_rules(rules, incoming, fetch).map_err(Rejection)
 }
 

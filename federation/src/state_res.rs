@@ -1,9 +1,12 @@
 //! State resolution: which state a room has where its history forks
-//! (<https://spec.matrix.org/v1.19/server-server-api/#room-state-resolution>). Version 1 is written
-//! here, versions 2 and 2.1 are those of `ruma-state-res`.
+//! (<https://spec.matrix.org/v1.19/server-server-api/#room-state-resolution>): versions 1, 2 and 2.1.
+//!
+//! `tests/interop/stateres_suite.py` compares all of them with another implementation.
 
+mod order;
 mod subgraph;
 mod v1;
+mod v2;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,11 +17,10 @@ use ruma::{
     EventId, OwnedEventId, RoomVersionId,
     events::StateEventType,
     room_version_rules::StateResolutionVersion,
-    state_res::{self, utils::event_id_set::EventIdSet},
+    state_res,
 };
 
 use crate::{
-    auth_rules::Subject,
     event_format::{FormatError, Pdu},
     room_version,
 };
@@ -40,8 +42,8 @@ pub enum ResolveError {
 /// Resolves the states of a room after the events of a fork into one. The order of `states` does
 /// not matter.
 ///
-/// `auth_chains` holds for each state the full auth chain of its events, see [`auth_chain`]; it is
-/// not looked at for room version 1. `fetch` must find every event of the states and chains:
+/// `auth_chains` holds for each state, in the same order, the full auth chain of its events, see
+/// [`auth_chain`]; it is not looked at for room version 1. `fetch` must find every event of the states and chains:
 /// events of the states that it does not find are left out of the conflicts.
 ///
 /// # Errors
@@ -53,23 +55,13 @@ pub fn resolve(
     fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,
 ) -> Result<StateMap, ResolveError> {
     let rules = room_version::rules(version)?;
-    let StateResolutionVersion::V2(v2_rules) = rules.state_res else {
-        return v1::resolve(&rules, states, fetch);
-    };
-    let chains: Vec<EventIdSet<OwnedEventId>> =
-        auth_chains.into_iter().map(|chain| chain.into_iter().collect()).collect();
-    state_res::resolve(
-        &rules.authorization,
-        &v2_rules,
-        states,
-        chains,
-        |event_id| fetch(event_id).map(|pdu| Subject::new(pdu, &rules.authorization)),
-        |conflicted| {
-            let conflicted = conflicted.values().flatten().cloned().collect();
-            Some(subgraph::between(&conflicted, &fetch).into_iter().collect())
-        },
-    )
-    .map_err(|error| ResolveError::Event(error.to_string()))
+    match rules.state_res {
+        StateResolutionVersion::V2(resolution) => {
+            let room = v2::Room { version, rules: &rules, resolution };
+            Ok(v2::resolve(&room, states, auth_chains, fetch))
+        }
+        _ => v1::resolve(&rules, states, fetch),
+    }
 }
 
 /// The full auth chain of some events: their auth events, the auth events of those, and so on. The

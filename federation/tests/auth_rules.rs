@@ -18,6 +18,8 @@ mod memberships;
 mod rooms;
 #[path = "auth_rules/third_party.rs"]
 mod third_party;
+#[path = "auth_rules/unstated.rs"]
+mod unstated;
 
 use std::sync::Arc;
 

@@ -56,16 +56,23 @@ impl PowerLevels {
         version: &RoomVersionId,
         state: &(impl StateView + ?Sized),
     ) -> Result<Self, Rejection> {
-        let rules = room_version::rules(version)?.authorization;
+        Self::by(&room_version::rules(version)?.authorization, state)
+    }
+
+    /// The levels of a state by the rules of its version.
+    pub(super) fn by(
+        rules: &AuthorizationRules,
+        state: &(impl StateView + ?Sized),
+    ) -> Result<Self, Rejection> {
         let create = state
             .get(&StateEventType::RoomCreate, "")
             .ok_or_else(|| Rejection("no create event in the state".to_owned()))?;
         let creators =
-            RoomCreateEvent::new(Arc::clone(&create)).creators(&rules).map_err(Rejection)?;
+            RoomCreateEvent::new(Arc::clone(&create)).creators(rules).map_err(Rejection)?;
         let event = state
             .get(&StateEventType::RoomPowerLevels, "")
-            .map(|event| RoomPowerLevelsEvent::new(Subject::new(event, &rules)));
-        Ok(Self { rules, creators, event })
+            .map(|event| RoomPowerLevelsEvent::new(Subject::new(event, rules)));
+        Ok(Self { rules: rules.clone(), creators, event })
     }
 
     /// The level of a user.

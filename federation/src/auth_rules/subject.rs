@@ -23,6 +23,11 @@ impl Subject {
         let old =
             !rules.strict_canonical_json && pdu.event_type == TimelineEventType::RoomPowerLevels;
         let content = old.then(|| power_values::normalized(&pdu.content)).flatten();
+        Self::with_content(pdu, content)
+    }
+
+    /// An event with another content, or its own.
+    pub(super) fn with_content(pdu: Arc<Pdu>, content: Option<Box<RawValue>>) -> Self {
         Self { pdu, content: content.map(Arc::from) }
     }
 }

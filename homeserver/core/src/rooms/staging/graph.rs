@@ -89,7 +89,8 @@ impl Staging<'_> {
     }
 
     /// For each of several states (given as the events that only some of them have), the events of its
-    /// auth chain that are not in the chains of all. `shared` are the events that all states have.
+    /// auth chain that are not in the chains of all. `shared` are the events that all states have. An
+    /// event counts as part of its own auth chain, as [`pli_federation::state_res::resolve`] has it.
     ///
     /// The cost is that of the events that differ and of those just below them, not of the chains.
     pub(super) async fn auth_differences(
@@ -102,7 +103,8 @@ impl Staging<'_> {
         let bits = states.iter().enumerate().map(|(i, events)| (1 << i, events.as_slice()));
         for (mask, events) in bits.chain([(full, shared)]) {
             for event in events {
-                self.reach_auth_events(&mut walk, *event, mask).await?;
+                let rank = self.auth_of(*event).await?.rank;
+                walk.reach(*event, rank, mask);
             }
         }
         let mut differences = vec![HashSet::new(); states.len()];

@@ -1,0 +1,1 @@
+"""Random rooms, Synapse's resolver and Pli's, for stateres_suite.py."""
