@@ -21,11 +21,11 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
+use self::subject::Subject;
 pub use self::{
     power_levels::{PowerLevel, PowerLevels},
     redactions::may_redact,
 };
-use self::subject::Subject;
 use crate::{
     event_format::{FormatError, Pdu},
     room_version,

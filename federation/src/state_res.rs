@@ -14,10 +14,8 @@ use std::{
 };
 
 use ruma::{
-    EventId, OwnedEventId, RoomVersionId,
-    events::StateEventType,
-    room_version_rules::StateResolutionVersion,
-    state_res,
+    EventId, OwnedEventId, RoomVersionId, events::StateEventType,
+    room_version_rules::StateResolutionVersion, state_res,
 };
 
 use crate::{

@@ -47,8 +47,10 @@ pub(super) fn levels(
     let subject = Subject::new(Arc::new(pdu.clone()), rules);
     let mut content: Map<String, Value> =
         serde_json::from_str(ruma::state_res::Event::content(&subject).get()).ok()?;
-    let (old, new) =
-        (RoomPowerLevelsEvent::new(Subject::new(current, rules)), RoomPowerLevelsEvent::new(subject));
+    let (old, new) = (
+        RoomPowerLevelsEvent::new(Subject::new(current, rules)),
+        RoomPowerLevelsEvent::new(subject),
+    );
     let mut changed = false;
     for field in FIELDS {
         let may = |level: &ruma::Int| PowerLevel::Int((*level).into()) <= sender;
