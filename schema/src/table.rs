@@ -284,4 +284,8 @@ tables! {
     NamedBefore = 0xe3,
     /// The keys of other servers.
     ServerKeys = 0xe4,
+    /// Events of other servers that this server sends on to the others in the room.
+    SentForOthers = 0xea,
+    /// What is told of rooms from which there is no state, by who is invited.
+    InviteState = 0xeb,
 }

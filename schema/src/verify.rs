@@ -30,7 +30,7 @@ verified_tables! {
     appservices: AppserviceProgressKey, AppservicePartKey, NetworkRoomKey;
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
-    federation: EventAuthKey, NamedBeforeKey, OutlierByIdKey, ServerKeysKey, WaitingRedactionKey;
+    federation: EventAuthKey, InviteStateKey, NamedBeforeKey, OutlierByIdKey, SentForOthersKey, ServerKeysKey, WaitingRedactionKey;
     invitations: ThirdPartyInviteKey, ThirdPartyInviteByAddressKey, InviteMailKey;
     media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey, QuarantineKey, MediaUsageKey, MediaOfUserKey, UrlPreviewKey;
     meta: FormatKey, NumberBlockKey, LastPositionKey, StateNodeKey;

@@ -8,5 +8,7 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "federation/joins.rs"]
+mod joins;
 #[path = "federation/keys.rs"]
 mod keys;

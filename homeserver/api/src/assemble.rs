@@ -10,7 +10,7 @@ use pli_core::{
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
-    federation::{KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, Signed},
+    federation::{KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, RemoteRooms, Signed},
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
     outgoing::{Outgoing, Servers},
@@ -94,6 +94,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
+    let remote_rooms = RemoteRooms::new(rooms.clone(), signed.clone());
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
@@ -110,6 +111,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         rate_limits: RateLimits::new(config),
         sends: Sends::default(),
         receipts: sync.receipts().clone(),
+        remote_rooms,
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,

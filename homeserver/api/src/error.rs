@@ -98,6 +98,7 @@ pub fn answer(error: &Core) -> Answer {
         Core::WrongRoomKeysVersion { .. } => row(S::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION"),
         Core::DuplicateAnnotation(_) => row(S::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
         Core::UnableToAuthorizeJoin(_) => row(S::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN"),
+        Core::UnableToGrantJoin(_) => row(S::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN"),
         Core::CannotOverwriteMedia(_) => row(S::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
         Core::NotYetUploaded(_) => row(S::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
         Core::UnknownPos => row(S::BAD_REQUEST, "M_UNKNOWN_POS"),

@@ -82,6 +82,8 @@ app_state! {
     rate_limits: RateLimits,
     /// Receipts and read markers.
     receipts: Receipts,
+    /// Coming into rooms and going out of them across servers.
+    remote_rooms: pli_core::federation::RemoteRooms,
     /// Mailboxes in which devices meet.
     rendezvous: Rendezvous,
     /// What people have reported.

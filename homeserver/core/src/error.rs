@@ -183,6 +183,9 @@ pub enum Error {
     /// No server can authorize a restricted join (`M_UNABLE_TO_AUTHORISE_JOIN`).
     #[error("{0}")]
     UnableToAuthorizeJoin(String),
+    /// Nobody of this server may let somebody in for a restricted join (`M_UNABLE_TO_GRANT_JOIN`).
+    #[error("{0}")]
+    UnableToGrantJoin(String),
     /// Media of this id exists already (`M_CANNOT_OVERWRITE_MEDIA`).
     #[error("{0}")]
     CannotOverwriteMedia(String),

@@ -3,10 +3,12 @@
 //! * [`Remote`] finds a server, signs a request and returns the answer in ruma's types.
 //! * [`KeyRing`] knows with which keys other servers sign.
 //! * [`Partners`] decides with whom this server speaks at all.
+//! * [`RemoteRooms`] lets users of other servers into rooms, and own users into theirs.
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
 mod key_ring;
+mod membership;
 mod network;
 mod own_keys;
 mod partners;
@@ -16,6 +18,7 @@ mod remote;
 pub use self::{
     authenticate::Signed,
     key_ring::{KeyRing, NeededKey},
+    membership::{Given, Handing, Join, RemoteRooms, ResolvedAlias},
     network::Network,
     own_keys::OwnKeys,
     partners::Partners,

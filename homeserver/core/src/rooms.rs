@@ -33,6 +33,7 @@ mod policy_facts;
 mod policy_lists;
 mod profiles;
 mod relations;
+mod remote;
 mod retention;
 mod room;
 mod send;
@@ -72,6 +73,7 @@ pub use self::{
     mutual::MutualRooms,
     networks::Network,
     profiles::Profile,
+    remote::{HandOver, Step, Template},
     retention::Retention,
     room::Room,
     send::{NewMessage, NewState, Sending},

@@ -121,5 +121,5 @@ async fn nobody_can_vouch_where_nobody_may_invite() {
             }],
         }))
         .await;
-    join(&bob, &room).await.refused(400, "M_UNABLE_TO_AUTHORISE_JOIN");
+    join(&bob, &room).await.refused(400, "M_UNABLE_TO_GRANT_JOIN");
 }

@@ -6,7 +6,10 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-aliases>
 
 use axum::extract::State;
-use pli_core::Rooms;
+use pli_core::{
+    Rooms,
+    federation::{RemoteRooms, ResolvedAlias},
+};
 use ruma::api::client::{
     alias::{create_alias, delete_alias, get_alias},
     room::aliases,
@@ -25,11 +28,10 @@ async fn create(
 }
 
 async fn get(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     Ruma(request): Ruma<get_alias::v3::Request>,
 ) -> Result<Ruma<get_alias::v3::Response>> {
-    let room_id = rooms.resolve_alias(&request.room_alias).await?;
-    let servers = vec![rooms.server_name().to_owned()];
+    let ResolvedAlias { room_id, servers } = rooms.alias(&request.room_alias).await?;
     Ok(Ruma(get_alias::v3::Response::new(room_id, servers)))
 }
 

@@ -12,7 +12,12 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-membership>
 
 use axum::extract::{Path, State};
-use pli_core::{Error, Invitations, Rooms, invitations::ByAddress, rooms::Change};
+use pli_core::{
+    Error, Invitations, Rooms,
+    federation::{Join, RemoteRooms},
+    invitations::ByAddress,
+    rooms::Change,
+};
 use ruma::{OwnedUserId, RoomId, api::client::{
     knock::knock_room,
     membership::{
@@ -35,22 +40,29 @@ struct Invitee {
 }
 
 async fn join_by_id_or_alias(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     user: UserOrGuest,
     Ruma(request): Ruma<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<Ruma<join_room_by_id_or_alias::v3::Response>> {
-    let room_id = rooms.resolve(&request.room_id_or_alias).await?;
-    rooms.join(user.user_id(), &room_id, request.reason.as_deref()).await?;
+    let join = Join {
+        user_id: user.user_id(),
+        room: &request.room_id_or_alias,
+        via: &request.via,
+        reason: request.reason.as_deref(),
+    };
+    let room_id = rooms.join(join).await?;
     Ok(Ruma(join_room_by_id_or_alias::v3::Response::new(room_id)))
 }
 
 async fn join_by_id(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     user: UserOrGuest,
     Ruma(request): Ruma<join_room_by_id::v3::Request>,
 ) -> Result<Ruma<join_room_by_id::v3::Response>> {
-    rooms.join(user.user_id(), &request.room_id, request.reason.as_deref()).await?;
-    Ok(Ruma(join_room_by_id::v3::Response::new(request.room_id)))
+    let (room, reason) = ((&*request.room_id).into(), request.reason.as_deref());
+    let join = Join { user_id: user.user_id(), room, via: &[], reason };
+    let room_id = rooms.join(join).await?;
+    Ok(Ruma(join_room_by_id::v3::Response::new(room_id)))
 }
 
 async fn invite(

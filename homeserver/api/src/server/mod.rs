@@ -34,6 +34,8 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    directory_query,
     keys,
+    membership,
     version,
 }

@@ -7,7 +7,7 @@ use ruma::{
     ServerName,
     api::{
         IncomingResponseExt, OutgoingRequest, OutgoingRequestExt,
-        auth_scheme::NoAuthentication,
+        auth_scheme::{AuthScheme, NoAuthentication},
         federation::authentication::{ServerSignatures, XMatrixSigningInput},
         path_builder::SinglePath,
     },
@@ -178,6 +178,43 @@ impl Remote {
         read::<T>(self.send(server, request, bounds).await?)
     }
 
+    /// Sends JSON, signed, to an endpoint of version 1 for which there is no type any more; the answer
+    /// as it came. `path` are the parts after `/_matrix/federation/v1`.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn put_v1(
+        &self,
+        server: &ServerName,
+        path: [&str; 3],
+        json: &str,
+        bounds: Bounds,
+    ) -> Result<Vec<u8>, RemoteError> {
+        let unmade = |error: String| RemoteError::Request(error);
+        let mut uri = "/_matrix/federation/v1".to_owned();
+        for part in path {
+            uri.push('/');
+            uri.extend(percent_encode(part));
+        }
+        let mut request = http::Request::builder()
+            .method(http::Method::PUT)
+            .uri(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(json.as_bytes().to_vec())
+            .map_err(|error| unmade(error.to_string()))?;
+        let own = &self.parts.own;
+        let (from, to) = (own.server_name().to_owned(), server.to_owned());
+        let input = XMatrixSigningInput::new(from, to, own.key().key_pair());
+        ServerSignatures::add_authentication(&mut request, input)
+            .map_err(|error| unmade(error.to_string()))?;
+        let answer = self.send(server, request, bounds).await?;
+        let (parts, body) = answer.into_parts();
+        match parts.status.as_u16() {
+            200..=299 => Ok(body),
+            status => Err(refusal(status, &body)),
+        }
+    }
+
     /// Sends a request that is ready but for its host.
     ///
     /// # Errors
@@ -201,15 +238,31 @@ fn read<T: OutgoingRequest>(
 ) -> Result<T::IncomingResponse, RemoteError> {
     let (parts, body) = answer.into_parts();
     if parts.status.as_u16() >= 300 {
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let errcode = body.get("errcode").and_then(serde_json::Value::as_str);
-        let errcode = errcode.unwrap_or_default().to_owned();
-        let status = parts.status.as_u16();
-        return Err(RemoteError::Status { status, errcode, body: Box::new(body) });
+        return Err(refusal(parts.status.as_u16(), &body));
     }
     let answer = http::Response::from_parts(parts, body.as_slice());
     T::IncomingResponse::try_from_http_response(answer)
         .map_err(|error| RemoteError::Malformed(error.to_string()))
+}
+
+fn refusal(status: u16, body: &[u8]) -> RemoteError {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let errcode = body.get("errcode").and_then(serde_json::Value::as_str);
+    let errcode = errcode.unwrap_or_default().to_owned();
+    RemoteError::Status { status, errcode, body: Box::new(body) }
+}
+
+/// A part of a path.
+fn percent_encode(part: &str) -> impl Iterator<Item = char> + '_ {
+    const KEPT: &[u8] = b"-._~";
+    part.bytes().flat_map(|byte| {
+        let text = if byte.is_ascii_alphanumeric() || KEPT.contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        };
+        text.chars().collect::<Vec<_>>()
+    })
 }
 
 impl From<RemoteError> for Error {

@@ -36,7 +36,7 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Error::NotFound`] if this server does not know the room; [`Error::Forbidden`] if the rules do
-    /// not let the user in; [`Error::UnableToAuthorizeJoin`] if nobody of this server can vouch for a
+    /// not let the user in; [`Error::UnableToGrantJoin`] if nobody of this server can vouch for a
     /// restricted join.
     pub async fn join(
         &self,
@@ -313,13 +313,16 @@ impl Rooms {
 }
 
 /// The content of a member event without profile.
-fn bare(membership: &str) -> Map<String, Value> {
+pub(super) fn bare(membership: &str) -> Map<String, Value> {
     let mut content = Map::new();
     content.insert("membership".to_owned(), Value::from(membership));
     content
 }
 
-fn with_reason(mut content: Map<String, Value>, reason: Option<&str>) -> Map<String, Value> {
+pub(super) fn with_reason(
+    mut content: Map<String, Value>,
+    reason: Option<&str>,
+) -> Map<String, Value> {
     if let Some(reason) = reason {
         content.insert("reason".to_owned(), Value::from(reason));
     }

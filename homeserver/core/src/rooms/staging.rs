@@ -7,6 +7,7 @@ mod graph;
 mod import;
 mod names;
 mod prepare;
+mod remote;
 mod resolve;
 
 pub(super) use self::apply::{annotation, delete_words};

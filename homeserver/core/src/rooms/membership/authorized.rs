@@ -24,8 +24,9 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the user is in none of the rooms whose members may join;
-    /// [`Error::UnableToAuthorizeJoin`] if nobody of this server may invite.
-    pub(super) async fn authorizer(
+    /// [`Error::UnableToAuthorizeJoin`] if this server cannot know that of a user of another one;
+    /// [`Error::UnableToGrantJoin`] if nobody of this server may invite.
+    pub(in crate::rooms) async fn authorizer(
         &self,
         room: &Room,
         user_id: &UserId,
@@ -35,10 +36,23 @@ impl Rooms {
             return Ok(None);
         }
         let rooms: Vec<OwnedRoomId> = rules.rooms().collect();
-        if self.is_in_any(&rooms, user_id).await? {
-            return self.who_may_invite(room).await.map(Some);
+        // Of a room that all users of this server have left, nothing is known any more.
+        let mut knows_one = self.is_local(user_id);
+        for room_id in rooms {
+            let Some(allowed) = self.room_number(&room_id).await? else { continue };
+            let is_local = self.is_local(user_id);
+            if is_local || self.is_resident(allowed).await? {
+                knows_one = true;
+                if self.is_joined(allowed, user_id).await? {
+                    return self.who_may_invite(room).await.map(Some);
+                }
+            }
         }
-        Err(Error::forbidden("You are in none of the rooms whose members may join"))
+        if knows_one {
+            return Err(Error::forbidden("You are in none of the rooms whose members may join"));
+        }
+        let text = "This server is in none of the rooms whose members may join";
+        Err(Error::UnableToAuthorizeJoin(text.to_owned()))
     }
 
     /// A joined user of this server who may invite.
@@ -52,7 +66,7 @@ impl Rooms {
             }
         }
         let text = "Nobody of this server may invite into the room";
-        Err(Error::UnableToAuthorizeJoin(text.to_owned()))
+        Err(Error::UnableToGrantJoin(text.to_owned()))
     }
 
     /// The power levels of a room now.

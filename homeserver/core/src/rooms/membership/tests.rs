@@ -252,7 +252,7 @@ async fn members_of_a_named_room_may_join_a_restricted_one() {
     rooms.leave(&user("alice"), &room, None).await.unwrap();
     rooms.join(&user("dora"), &other, None).await.unwrap();
     let refused = rooms.join(&user("dora"), &room, None).await;
-    assert!(matches!(refused, Err(Error::UnableToAuthorizeJoin(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::UnableToGrantJoin(_))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ impl Staging<'_> {
         Ok(target.is_some().then_some(relation))
     }
 
-    fn build(&self, new: NewEvent) -> Result<Pdu> {
+    pub(super) fn build(&self, new: NewEvent) -> Result<Pdu> {
         let parts = &self.rooms.parts;
         event_format::build(new, &self.room.version, &parts.signing_key, &parts.server_name)
             .map_err(format_error)
@@ -120,7 +120,7 @@ impl Staging<'_> {
         Err(Error::bug("no free room id was found"))
     }
 
-    async fn new_event(&self, draft: &Draft, state: &AuthState) -> Result<NewEvent> {
+    pub(super) async fn new_event(&self, draft: &Draft, state: &AuthState) -> Result<NewEvent> {
         let rules = room_version::rules(&self.room.version).map_err(format_error)?;
         let is_create = draft.event_type == TimelineEventType::RoomCreate;
         let mut new = NewEvent::new(

@@ -1,0 +1,77 @@
+//! Joining rooms of other servers: both servers have the same state afterwards, event by event.
+
+use std::collections::BTreeMap;
+
+use pli_tests::server::{TestServer, TestUser};
+use serde_json::{Value, json};
+
+/// The room's state as a member sees it: the event ids by type and state key.
+pub async fn state_of(user: &TestUser, room_id: &str) -> BTreeMap<String, String> {
+    let state = user.get(&format!("/_matrix/client/v3/rooms/{room_id}/state")).await.ok();
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let events = state.as_array().unwrap().iter();
+    events
+        .map(|event| {
+            let key = format!("{}|{}", text(event, "type"), text(event, "state_key"));
+            (key, text(event, "event_id"))
+        })
+        .collect()
+}
+
+/// Joins by id, through a server.
+pub async fn join_via(user: &TestUser, room_id: &str, server: &TestServer) {
+    let path = format!("/_matrix/client/v3/join/{room_id}?via={}", server.server_name);
+    let joined = user.post(&path, json!({})).await.ok();
+    assert_eq!(joined["room_id"], room_id);
+}
+
+/// A public room of a version.
+pub async fn public_room(user: &TestUser, version: &str) -> String {
+    let body = json!({ "preset": "public_chat", "room_version": version, "name": "Shared" });
+    user.create_room(body).await
+}
+
+/// Two servers with a user each.
+pub async fn two() -> ((TestServer, TestUser), (TestServer, TestUser)) {
+    let (a, b) = tokio::join!(TestServer::start_federating(), TestServer::start_federating());
+    let (alice, bob) = tokio::join!(a.register("alice"), b.register("bob"));
+    ((a, alice), (b, bob))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_of_every_version_are_joined_in_both_directions() {
+    let ((a, alice), (b, bob)) = two().await;
+    for version in 1..=12 {
+        let version = version.to_string();
+        for ((server, host), guest) in [((&a, &alice), &bob), ((&b, &bob), &alice)] {
+            let room = public_room(host, &version).await;
+            join_via(guest, &room, server).await;
+            let state = state_of(host, &room).await;
+            assert_eq!(state, state_of(guest, &room).await, "version {version}");
+            let member = format!("m.room.member|{}", guest.user_id);
+            assert!(state.contains_key(&member), "version {version}");
+            let synced = guest.sync(None).await;
+            let events = &synced["rooms"]["join"][&room];
+            assert!(events["timeline"]["events"].as_array().unwrap().iter().any(|event| {
+                event["type"] == "m.room.member" && event["state_key"] == guest.user_id.as_str()
+            }));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_of_another_server_leads_into_its_room() {
+    let ((a, alice), (_b, bob)) = two().await;
+    let body = json!({ "preset": "public_chat", "room_alias_name": "projet" });
+    let room = alice.create_room(body).await;
+    let alias = format!("%23projet:{}", a.server_name);
+    let path = format!("/_matrix/client/v3/directory/room/{alias}");
+    let resolved = bob.get(&path).await.ok();
+    assert_eq!(resolved["room_id"], room.as_str());
+    assert_eq!(resolved["servers"], json!([a.server_name]));
+    let path = format!("/_matrix/client/v3/join/{alias}");
+    assert_eq!(bob.post(&path, json!({})).await.ok()["room_id"], room.as_str());
+    assert_eq!(state_of(&alice, &room).await, state_of(&bob, &room).await);
+    let nothing = format!("/_matrix/client/v3/join/%23nothing:{}", a.server_name);
+    bob.post(&nothing, json!({})).await.refused(404, "M_NOT_FOUND");
+}
