@@ -6,6 +6,8 @@ import nio
 
 from nio_people import Nio, good, joined
 
+from .people import NUMBERS
+
 
 def says(body):
     return lambda event: getattr(event, "body", None) == body
@@ -13,12 +15,12 @@ def says(body):
 
 async def people(play, a, b, *names):
     """Devices of these people: the first on the first server, the others on the second."""
-    play.number += 1
+    number = next(NUMBERS)
     found = []
     for server, name in zip((a, *[b] * len(names)), names):
         directory = server.directory / "nio"
         directory.mkdir(exist_ok=True)
-        found.append(await Nio.register(server.url, f"{name}{play.number}", directory))
+        found.append(await Nio.register(server.url, f"nio-{name}{number}", directory))
     return found
 
 
@@ -111,6 +113,7 @@ async def new_devices_during_an_outage(play, a, b):
     b.kill()
     try:
         phone = await alice.another_device("téléphone")
+        await knows(alice, phone)
         await alice.say(room, "pendant la panne")
     finally:
         b.start()
@@ -123,6 +126,7 @@ async def new_devices_during_an_outage(play, a, b):
     a.kill()
     try:
         tablet = await bob.another_device("tablette")
+        await knows(bob, tablet)
         await bob.say(room, "dans l'autre sens")
     finally:
         a.start()

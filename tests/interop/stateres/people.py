@@ -13,6 +13,8 @@ def act(random, room, branch):
     target = random.choice(PEOPLE)
     weights = {member: 34, levels: 16, join_rules: 9, setting: 22, own: 5, message: 8, invitation: 2, aliases: 4}
     deed = random.choices(list(weights), list(weights.values()))[0]
+    if sender not in there and random.random() < 0.9:
+        deed = member
     return deed(random, room, branch, sender, target)
 
 

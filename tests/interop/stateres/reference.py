@@ -30,6 +30,17 @@ class Clock:
         pass
 
 
+class Draft:
+    """As much of an event as decides about its auth events."""
+
+    def __init__(self, fields):
+        self.type, self.sender, self.content = fields["type"], fields["sender"], fields["content"]
+        self.state_key, self.membership = fields.get("state_key"), self.content.get("membership")
+
+    def is_state(self):
+        return self.state_key is not None
+
+
 class Store:
     """The events of one room, and what a database would know of their auth chains."""
 

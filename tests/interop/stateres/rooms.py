@@ -1,7 +1,7 @@
 """Rooms whose history is made up at random: branches fork, grow and meet again."""
 
 from .people import PEOPLE, act
-from .reference import Store, event_auth, version_of
+from .reference import Draft, Store, event_auth, version_of
 
 CREATE = ("m.room.create", "")
 
@@ -21,9 +21,11 @@ class Room:
         self.random, self.number, self.version = random, number, version_of(number)
         self.store, self.made, self.now = Store(self.version), 0, 1_700_000_000_000
         self.room_id, self.json, self.forks, self.answers = None, {}, [], []
+        # How many events there were when branches last met.
+        self.met = 0
         self.branches = [self.begin()]
         tries = 0
-        while len(self.json) < size and tries < 8 * size:
+        while len(self.json) < size and tries < 4 * size:
             self.step()
             tries += 1
         states = [branch.state for branch in self.random.sample(self.branches, len(self.branches))]
@@ -75,7 +77,7 @@ class Room:
         if self.room_id:
             fields["room_id"] = self.room_id
         if kind != "m.room.create":
-            keys = event_auth.auth_types_for_event(self.version, self.store.event(fields))
+            keys = event_auth.auth_types_for_event(self.version, Draft(fields))
             ids = [auth_from[key] for key in sorted(keys) if key in auth_from
                    and (self.number < 12 or key != CREATE)]
             fields["auth_events"] = self.named(ids)
@@ -107,7 +109,8 @@ class Room:
         branch = self.random.choice(self.branches)
         if len(self.branches) == 1 or (chance < 0.02 and len(self.branches) < 5):
             self.branches.append(branch.fork())
-        elif chance < 0.032 and len(self.branches) > 1:
+        elif chance < 0.032 and len(self.branches) > 1 and len(self.json) > self.met + 5:
+            self.met = len(self.json)
             self.merge()
         else:
             stale = self.random.choice(branch.past) if branch.past and self.random.random() < 0.1 else None
@@ -117,7 +120,8 @@ class Room:
         """Two or three branches meet: what follows has them all before it."""
         met = self.random.sample(self.branches, min(len(self.branches), self.random.choice([2, 2, 3])))
         state = self.resolve([branch.state for branch in met])
-        last = sorted({event for branch in met for event in branch.last})
+        # An event names 20 at most.
+        last = sorted({event for branch in met for event in branch.last})[:20]
         self.branches = [branch for branch in self.branches if branch not in met]
         self.branches.append(Branch(last, state, met[0].past))
 
