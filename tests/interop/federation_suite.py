@@ -15,9 +15,9 @@ import time
 import traceback
 
 from common import Scenes
-from federation import certificates, encryption, finding, membership, outage, people, servers, talking
+from federation import certificates, encryption, finding, keys, membership, outage, people, servers, talking
 
-MODULES = [membership, talking, finding, outage, encryption]
+MODULES = [membership, talking, keys, finding, outage, encryption]
 
 
 class Play:

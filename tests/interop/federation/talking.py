@@ -4,7 +4,7 @@ import json
 
 from common import png
 
-from .people import Refused, eventually, quoted, refused, same_state
+from .people import eventually, quoted, refused, same_state
 
 
 def together(play, a, b, **room):
@@ -202,31 +202,5 @@ def to_device(play, a, b):
     assert all(e["sender"] == alice.id for e in bob.to_device)
 
 
-def devices_and_keys(play, a, b):
-    alice, bob, _room = together(play, a, b)
-    keys = {"user_id": alice.id, "device_id": alice.device, "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
-            "keys": {f"ed25519:{alice.device}": "x" * 43, f"curve25519:{alice.device}": "y" * 43}, "signatures": {}}
-    bob.sync()
-    once = {f"signed_curve25519:AAAA{n}": {"key": "z" * 43, "signatures": {alice.id: {f"ed25519:{alice.device}": "s"}}}
-            for n in range(3)}
-    try:
-        alice.post("/v3/keys/upload", {"device_keys": keys, "one_time_keys": once})
-    except Refused as error:
-        raise AssertionError(f"keys are refused: {error}") from None
-    bob.until("a change of devices", lambda: alice.id in bob.changed)
-    found = bob.post("/v3/keys/query", {"device_keys": {alice.id: []}})
-    assert found["device_keys"][alice.id][alice.device]["keys"] == keys["keys"], found
-    taken = set()
-    for _ in range(3):
-        claimed = bob.post("/v3/keys/claim", {"one_time_keys": {alice.id: {alice.device: "signed_curve25519"}}})
-        taken |= set(claimed["one_time_keys"][alice.id][alice.device])
-    assert taken == set(once), taken
-    claimed = bob.post("/v3/keys/claim", {"one_time_keys": {alice.id: {alice.device: "signed_curve25519"}}})
-    assert not claimed["one_time_keys"].get(alice.id, {}).get(alice.device), claimed
-    alice.put(f"/v3/devices/{alice.device}", {"display_name": "Poste de travail"})
-    eventually("the name of a device", lambda: bob.post("/v3/keys/query", {"device_keys": {alice.id: []}})[
-        "device_keys"][alice.id][alice.device].get("unsigned", {}).get("device_display_name") == "Poste de travail")
-
-
 SCENES = [messages, redaction, relations, backfill, history_visibility, by_time, media, typing, receipts, presence,
-          to_device, devices_and_keys]
+          to_device]
