@@ -22,3 +22,7 @@ pub const WRITE_STALL_MS: u64 = 60_000;
 
 /// Keys that the rate limiters remember, at most, per class; above, the oldest are forgotten.
 pub const RATE_LIMIT_KEYS: usize = 100_000;
+
+/// Largest body of a transaction of another server, in bytes: 50 events and 100 EDUs, most of which are
+/// far smaller than an event may be.
+pub const TRANSACTION_BYTES: usize = 16 * 1024 * 1024;

@@ -6,6 +6,7 @@ pub mod appservices;
 pub mod delayed;
 pub mod encryption;
 pub mod federation;
+pub mod inbound;
 pub mod invitations;
 pub mod media;
 pub mod meta;

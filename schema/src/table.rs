@@ -288,4 +288,8 @@ tables! {
     SentForOthers = 0xea,
     /// What is told of rooms from which there is no state, by who is invited.
     InviteState = 0xeb,
+    /// Events of other servers that wait for what is missing before them.
+    WaitingEvent = 0xe8,
+    /// Gaps in timelines.
+    TimelineGap = 0xe9,
 }

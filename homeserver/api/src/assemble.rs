@@ -10,7 +10,10 @@ use pli_core::{
     accounts::{AccountSettings, Accounts, Secret},
     delayed_events::DelayLimits,
     encryption::Encryption,
-    federation::{KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, RemoteRooms, Signed},
+    federation::{
+        Edus, Inbound, KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, RemoteRooms,
+        Signed,
+    },
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
     outgoing::{Outgoing, Servers},
@@ -91,6 +94,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         parts.base_url.clone(),
     );
     let signed = federation(&parts)?;
+    let inbound = Inbound::new(rooms.clone(), signed.clone(), Edus::default());
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
@@ -101,6 +105,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         delayed_events,
         encryption,
         filters: sync.filters().clone(),
+        inbound: inbound.clone(),
         history: sync.history().clone(),
         invitations: invitations.clone(),
         media,
@@ -132,8 +137,9 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let sweep = sweep(&parts, &state);
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
     let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
+    let taking: BoxFuture<'static, ()> = Box::pin(inbound.run(state.stopping.0.clone()));
     let mut background =
-        vec![delaying, follow, following, inviting, mails, pushing, sweeping, telling];
+        vec![delaying, follow, following, inviting, mails, pushing, sweeping, taking, telling];
     background.extend(optional_work(config, &state));
     Ok(Assembled { state, background })
 }

@@ -64,6 +64,8 @@ app_state! {
     filters: Filters,
     /// The past and the state of rooms for readers.
     history: History,
+    /// Takes what other servers send.
+    inbound: pli_core::federation::Inbound,
     /// Invitations by e-mail address.
     invitations: Invitations,
     /// Uploaded files.

@@ -7,16 +7,22 @@
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
+mod edus;
+mod inbound;
 mod key_ring;
 mod membership;
 mod network;
 mod own_keys;
 mod partners;
 mod pdus;
+mod peers;
 mod remote;
+mod turns;
 
 pub use self::{
     authenticate::Signed,
+    edus::Edus,
+    inbound::{Inbound, Outcomes, Transaction},
     key_ring::{KeyRing, NeededKey},
     membership::{Given, Handing, Join, RemoteRooms, ResolvedAlias},
     network::Network,

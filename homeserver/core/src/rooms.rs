@@ -34,9 +34,11 @@ mod policy_lists;
 mod profiles;
 mod relations;
 mod remote;
+mod residents;
 mod retention;
 mod room;
 mod send;
+mod server_acl;
 mod staging;
 mod standing;
 mod state;
@@ -61,7 +63,6 @@ use pli_schema::{EventNumber, Position, RoomNumber, StateKeyNumber, StateRoot};
 use pli_store::{Store, state_tree::StateTree};
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomVersionId, ServerName, UserId};
 
-pub(crate) use self::cache::Cache as ByteCache;
 pub use self::{
     administration::{ClosedRoom, RoomOverview},
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
@@ -74,6 +75,7 @@ pub use self::{
     networks::Network,
     profiles::Profile,
     remote::{HandOver, Step, Template},
+    residents::Residents,
     retention::Retention,
     room::Room,
     send::{NewMessage, NewState, Sending},
@@ -82,7 +84,11 @@ pub use self::{
     summary::{Description, RoomSummary},
     upgrade::Upgrade,
 };
-use self::{cache::Cache, lanes::Lanes};
+pub(crate) use self::{
+    cache::Cache as ByteCache,
+    incoming::order::{Absent, in_order},
+};
+use self::{cache::Cache, lanes::Lanes, server_acl::ServerAcl};
 use crate::{Appservices, Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};
 
 /// What can be set about rooms.
@@ -179,6 +185,10 @@ struct Caches {
     descriptions: Cache<(StateRoot, u64), Arc<Description>>,
     policy_lists: Cache<(StateRoot, u64), Arc<PolicyList>>,
     redactions: Arc<AtomicU64>,
+    /// By room, the state of which they are.
+    residents: Cache<RoomNumber, (StateRoot, Arc<Residents>)>,
+    /// By the event and the count of redactions.
+    server_acls: Cache<(EventNumber, u64), Arc<ServerAcl>>,
     /// Starts of stays by the member event that is the newest of the stay.
     stays: Cache<EventNumber, Position>,
 }
@@ -199,6 +209,10 @@ const STATE_KEYS_CACHED: usize = 200_000;
 const DESCRIPTIONS_CACHED: usize = 20_000;
 /// Policy lists kept in memory.
 const POLICY_LISTS_CACHED: usize = 20;
+/// Servers in rooms kept in memory (about 60 bytes each).
+const RESIDENTS_CACHED: usize = 200_000;
+/// Patterns of access lists of servers kept in memory.
+const SERVER_ACLS_CACHED: usize = 100_000;
 /// Starts of stays kept in memory (about 50 bytes each).
 const STAYS_CACHED: usize = 100_000;
 
@@ -215,6 +229,8 @@ impl Rooms {
             descriptions: Cache::new(DESCRIPTIONS_CACHED),
             policy_lists: Cache::new(POLICY_LISTS_CACHED),
             redactions: Arc::default(),
+            residents: Cache::new(RESIDENTS_CACHED),
+            server_acls: Cache::new(SERVER_ACLS_CACHED),
             stays: Cache::new(STAYS_CACHED),
         };
         Self {

@@ -37,5 +37,6 @@ endpoints! {
     directory_query,
     keys,
     membership,
+    transactions,
     version,
 }

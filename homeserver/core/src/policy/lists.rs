@@ -71,16 +71,21 @@ impl PolicyList {
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
+    glob_of(&pattern, &text, ('*', '?'))
+}
+
+/// As [`glob`], of any characters; `star` stands for any number of them and `any` for one.
+pub(crate) fn glob_of<T: PartialEq>(pattern: &[T], text: &[T], (star_char, any): (T, T)) -> bool {
     let (mut at, mut in_text) = (0, 0);
     // Where to go on when a star has to stand for one more character.
     let mut star: Option<(usize, usize)> = None;
     while let Some(c) = text.get(in_text) {
         match pattern.get(at) {
-            Some('*') => {
+            Some(p) if *p == star_char => {
                 star = Some((at, in_text));
                 at += 1;
             }
-            Some(p) if p == c || *p == '?' => {
+            Some(p) if p == c || *p == any => {
                 at += 1;
                 in_text += 1;
             }
@@ -94,7 +99,7 @@ fn glob(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern.iter().skip(at).all(|c| *c == '*')
+    pattern.iter().skip(at).all(|c| *c == star_char)
 }
 
 #[cfg(test)]

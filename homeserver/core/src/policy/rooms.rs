@@ -68,7 +68,7 @@ pub struct Facts {
     /// The person whose membership changes is external.
     pub target_is_external: bool,
     /// The person whose membership changes is joined or invited already.
-    pub target_is_inside: bool,
+    pub target_is_resident: bool,
     /// An external person is given a power level other than 0 by the event.
     pub gives_power_to_externals: bool,
     /// Who sends it is an admin of the server: free of these rules.
@@ -135,11 +135,11 @@ fn membership(content: &Value, facts: &Facts) -> Result<(), Refusal> {
             refuse_if(facts.target_is_external, "External people may not be in this room")
         }
         AccessRule::Unrestricted => refuse_if(
-            membership != "invite" && facts.target_is_external && !facts.target_is_inside,
+            membership != "invite" && facts.target_is_external && !facts.target_is_resident,
             "External people need an invitation to this room",
         ),
         AccessRule::Direct => refuse_if(
-            !facts.target_is_inside && facts.members >= 2,
+            !facts.target_is_resident && facts.members >= 2,
             "A direct conversation has two members",
         ),
     }

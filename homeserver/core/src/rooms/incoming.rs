@@ -1,11 +1,20 @@
 //! What comes into rooms from other servers.
 
+pub(crate) mod order;
+
 use std::sync::Arc;
 
 use pli_federation::event_format::Pdu;
-use pli_schema::{RoomNumber, records::rooms::RoomByIdKey};
-use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+use pli_schema::{
+    RoomNumber,
+    records::{
+        federation::OutlierByIdKey,
+        rooms::{EventByIdKey, RoomByIdKey},
+    },
+};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId};
 
+use self::order::Absent;
 use super::{Rooms, staging::Staging};
 use crate::{Error, Result};
 
@@ -46,24 +55,8 @@ impl Snapshot {
     /// All events, each after those that authorize it. Events that do not end up at the create event
     /// are left out.
     fn in_order(&self) -> Vec<Arc<Pdu>> {
-        let mut waiting: Vec<&Arc<Pdu>> = self.auth_chain.iter().chain(&self.state).collect();
-        // From version 12 on events do not name the create event, and stand on it all the same.
-        waiting.sort_by_key(|pdu| !pdu.is_create());
-        let mut placed = std::collections::HashSet::new();
-        let mut order = Vec::new();
-        loop {
-            let before = waiting.len();
-            waiting.retain(|pdu| {
-                let ready = pdu.auth_events.iter().all(|event| placed.contains(event));
-                if ready && placed.insert(pdu.event_id.clone()) {
-                    order.push(Arc::clone(pdu));
-                }
-                !ready
-            });
-            if waiting.len() == before {
-                return order;
-            }
-        }
+        let all = self.auth_chain.iter().chain(&self.state);
+        order::in_order(all, |pdu| &pdu.auth_events, Absent::LeaveOut)
     }
 }
 
@@ -115,6 +108,53 @@ impl Rooms {
             .await?;
         self.keep_staged(staged);
         Ok(verdict)
+    }
+
+    /// Takes state events that others name as what authorizes them, without a place in the timeline.
+    /// Those of which something is missing are passed over. The caller has checked signatures and hashes.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_outliers(&self, room: RoomNumber, pdus: &[Arc<Pdu>]) -> Result<()> {
+        let ordered = &order::in_order(pdus, |pdu| &pdu.auth_events, Absent::PassOver);
+        let staged = self
+            .store()
+            .write(|tx| async move {
+                let mut staging = Staging::open(self, &tx, room).await?;
+                staging.take_outliers(ordered).await?;
+                staging.close()
+            })
+            .await?;
+        self.keep_staged(staged);
+        Ok(())
+    }
+
+    /// Whether an event was judged, or made here: others can follow it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn is_judged(&self, event_id: &EventId) -> Result<bool> {
+        let key = EventByIdKey { event_id: event_id.to_owned() };
+        Ok(self.store().get(&key).await?.is_some())
+    }
+
+    /// An event of a room that is known in any way: also one that was refused or that only others name.
+    ///
+    /// # Errors
+    /// Those of the store; [`Error::Bug`] if what is stored contradicts itself.
+    pub async fn known_pdu(
+        &self,
+        room: RoomNumber,
+        event_id: &EventId,
+    ) -> Result<Option<Arc<Pdu>>> {
+        let pointer = self.store().get(&EventByIdKey { event_id: event_id.to_owned() }).await?;
+        let number = match pointer {
+            Some(pointer) => Some(pointer.event),
+            None => self.store().get(&OutlierByIdKey { event_id: event_id.to_owned() }).await?,
+        };
+        let Some(number) = number else { return Ok(None) };
+        let event = self.existing_event(number).await?;
+        if event.record.room == room { event.pdu().map(Some) } else { Ok(None) }
     }
 
     /// Takes a room over as another server hands it out when a local user joins: `join` is the event of

@@ -35,7 +35,7 @@ impl Staging<'_> {
         {
             facts.target_is_external = self.rooms().is_external(&target).await?;
             let membership = self.membership(state_key).await?;
-            facts.target_is_inside =
+            facts.target_is_resident =
                 matches!(membership, Some(Membership::Join | Membership::Invite));
         }
         if event_type == "m.room.power_levels" {

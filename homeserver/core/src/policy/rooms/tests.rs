@@ -30,7 +30,8 @@ fn external_people_are_let_in_as_the_rule_says() {
         ("nonsense", "invite", false, false),
     ] {
         let content = json!({ "membership": membership });
-        let external = Facts { target_is_external: true, target_is_inside: inside, ..facts(rule) };
+        let external =
+            Facts { target_is_external: true, target_is_resident: inside, ..facts(rule) };
         assert_eq!(
             allowed("m.room.member", content.clone(), &external),
             expected,
@@ -45,7 +46,7 @@ fn external_people_are_let_in_as_the_rule_says() {
 fn a_direct_conversation_has_two_members_and_no_name() {
     let full = Facts { members: 2, ..facts("direct") };
     assert!(!allowed("m.room.member", json!({ "membership": "invite" }), &full));
-    let inside = Facts { target_is_inside: true, ..full.clone() };
+    let inside = Facts { target_is_resident: true, ..full.clone() };
     assert!(allowed("m.room.member", json!({ "membership": "join" }), &inside));
     assert!(allowed("m.room.member", json!({ "membership": "invite" }), &facts("direct")));
     for event_type in ["m.room.name", "m.room.avatar", "m.room.topic"] {

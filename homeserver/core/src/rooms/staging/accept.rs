@@ -49,7 +49,7 @@ impl Staging<'_> {
             Err(missing) => return Ok(Err(Missing::AuthEvents(missing))),
         };
         let state_before = match state {
-            Some(state) => state,
+            Some(state) => self.with_known_before(pdu, state).await?,
             None => match self.state_before(pdu).await? {
                 Ok(state) => state,
                 Err(missing) => return Ok(Err(Missing::PrevEvents(missing))),
@@ -91,7 +91,7 @@ impl Staging<'_> {
     }
 
     /// Events by id, or the ids of those that are not known. An event of another room is not known.
-    async fn known(
+    pub(super) async fn known(
         &self,
         event_ids: &[OwnedEventId],
     ) -> Result<Result<Vec<Arc<Pdu>>, Vec<OwnedEventId>>> {
@@ -121,6 +121,19 @@ impl Staging<'_> {
             }
         }
         if missing.is_empty() { Ok(Ok(self.resolve(&states).await?)) } else { Ok(Err(missing)) }
+    }
+
+    /// The state before an event as it was told, and those after the previous events that are known: who
+    /// tells a state does not undo what is known here.
+    async fn with_known_before(&self, pdu: &Pdu, told: StateRoot) -> Result<StateRoot> {
+        let mut states = vec![told];
+        for event_id in &pdu.prev_events {
+            let pointer = self.tx.get(&EventByIdKey { event_id: event_id.clone() }).await?;
+            if let Some(pointer) = pointer.filter(|pointer| pointer.room == self.room.number) {
+                states.push(self.state_after(pointer.event).await?);
+            }
+        }
+        self.resolve(&states).await
     }
 
     async fn judge(

@@ -37,6 +37,19 @@ impl Staging<'_> {
         Ok(tree.insert(self.tx, StateRoot::EMPTY, &entries).await?)
     }
 
+    /// Takes state events whose auth events are known by then, in this order.
+    pub(in crate::rooms) async fn take_outliers(&mut self, ordered: &[Arc<Pdu>]) -> Result<()> {
+        if self.create.is_none() {
+            self.create = self.state_pdu("m.room.create", "").await?;
+        }
+        for pdu in ordered.iter().filter(|pdu| pdu.is_state()) {
+            if self.known(&pdu.auth_events).await?.is_ok() {
+                self.accept_outlier(pdu).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the room, new or left before, from a state and the join of a local user.
     pub(in crate::rooms) async fn start_from(
         &mut self,

@@ -30,7 +30,7 @@ async fn a_window_has_the_most_recently_active_rooms() {
 }
 
 #[tokio::test]
-async fn a_room_that_changed_outside_of_the_window_is_told_once_it_is_inside() {
+async fn a_room_that_changed_outside_of_the_window_is_told_once_it_is_resident() {
     let server = Server::new();
     let (a, b) = (server.room().await, server.room().await);
     let mut client = Client::window(&server, "alice", 9, 1);
