@@ -10,5 +10,11 @@
 
 #[path = "federation/joins.rs"]
 mod joins;
+#[path = "federation/joins_invites.rs"]
+mod joins_invites;
+#[path = "federation/joins_refused.rs"]
+mod joins_refused;
+#[path = "federation/joins_restricted.rs"]
+mod joins_restricted;
 #[path = "federation/keys.rs"]
 mod keys;

@@ -98,7 +98,6 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
-    let remote_rooms = RemoteRooms::new(rooms.clone(), signed.clone());
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
@@ -116,7 +115,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         rate_limits: RateLimits::new(config),
         sends: Sends::default(),
         receipts: sync.receipts().clone(),
-        remote_rooms,
+        remote_rooms: RemoteRooms::new(rooms.clone(), signed.clone()),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,

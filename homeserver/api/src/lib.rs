@@ -15,6 +15,7 @@ pub mod client;
 mod closing;
 pub mod error;
 pub mod extract;
+pub mod from_server;
 pub mod health;
 pub mod identity;
 pub mod identity_api;

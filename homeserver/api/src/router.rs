@@ -10,7 +10,7 @@ use http::Method;
 use pli_schema::limits;
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
-use crate::{AppState, extract, extract::Ruma, server::FromServer};
+use crate::{AppState, extract, extract::Ruma, from_server::FromServer};
 
 /// One registered route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ pub use self::{
     edus::Edus,
     inbound::{Inbound, Outcomes, Transaction},
     key_ring::{KeyRing, NeededKey},
-    membership::{Given, Handing, Join, RemoteRooms, ResolvedAlias},
+    membership::{Bound, Given, Handing, Invited, Join, RemoteRooms, ResolvedAlias},
     network::Network,
     own_keys::OwnKeys,
     partners::Partners,

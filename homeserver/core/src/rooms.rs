@@ -74,7 +74,7 @@ pub use self::{
     mutual::MutualRooms,
     networks::Network,
     profiles::Profile,
-    remote::{HandOver, Step, Template},
+    remote::{HandOver, Outside, Step, TOLD_TO_STRANGERS, Template, Told},
     residents::Residents,
     retention::Retention,
     room::Room,

@@ -4,7 +4,8 @@
 
 use axum::extract::State;
 use pli_core::{
-    Invitations, Rooms,
+    Invitations,
+    federation::RemoteRooms,
     invitations::ByAddress,
     rooms::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
 };
@@ -23,13 +24,13 @@ use crate::{Result, Routes, Ruma, User};
 
 /// Creates a room with everything that the request implies.
 async fn create_room(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     State(invitations): State<Invitations>,
     user: User,
     Ruma(mut request): Ruma<Request>,
 ) -> Result<Ruma<Response>> {
     if let Some(name) = &request.room_alias_name {
-        rooms.check_alias_name(name, user.appservice.as_deref())?;
+        rooms.rooms().check_alias_name(name, user.appservice.as_deref())?;
     }
     let by_address = std::mem::take(&mut request.invite_3pid);
     if request.invite.len().saturating_add(by_address.len()) > CREATE_INVITES_MAX {

@@ -66,7 +66,7 @@ async fn join_by_id(
 }
 
 async fn invite(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     State(invitations): State<Invitations>,
     user: User,
     Path(room_id): Path<String>,
@@ -89,7 +89,7 @@ async fn invite(
 }
 
 async fn leave(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     user: UserOrGuest,
     Ruma(request): Ruma<leave_room::v3::Request>,
 ) -> Result<Ruma<leave_room::v3::Response>> {
@@ -131,12 +131,17 @@ change_of_another!(ban, ban_user, ban);
 change_of_another!(unban, unban_user, unban);
 
 async fn knock(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     user: User,
     Ruma(request): Ruma<knock_room::v3::Request>,
 ) -> Result<Ruma<knock_room::v3::Response>> {
-    let room_id = rooms.resolve(&request.room_id_or_alias).await?;
-    rooms.knock(user.user_id(), &room_id, request.reason.as_deref()).await?;
+    let knock = Join {
+        user_id: user.user_id(),
+        room: &request.room_id_or_alias,
+        via: &request.via,
+        reason: request.reason.as_deref(),
+    };
+    let room_id = rooms.knock(knock).await?;
     Ok(Ruma(knock_room::v3::Response::new(room_id)))
 }
 

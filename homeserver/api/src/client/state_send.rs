@@ -7,8 +7,9 @@ use axum::{
     response::{IntoResponse, Response as HttpResponse},
 };
 use pli_core::{
-    DelayedEvents, Presence, Rooms,
+    DelayedEvents, Presence,
     delayed_events::NewDelayedEvent,
+    federation::RemoteRooms,
     rooms::{NewState, Sending},
 };
 use ruma::{
@@ -21,7 +22,7 @@ use crate::{Result, Routes, Ruma, UserOrGuest, timestamps};
 
 /// Sends a state event, or schedules it.
 async fn send_state_event(
-    State(rooms): State<Rooms>,
+    State(rooms): State<RemoteRooms>,
     State(delayed): State<DelayedEvents>,
     State(presence): State<Presence>,
     user: UserOrGuest,
@@ -54,7 +55,7 @@ async fn send_state_event(
     };
     let sending = Sending { origin: None, origin_server_ts, sticky_duration_ms };
     let sent = rooms.send_state_as(&request.room_id, state, sending).await?;
-    Ok(Ruma(Response::new(sent.event_id)).into_response())
+    Ok(Ruma(Response::new(sent)).into_response())
 }
 
 /// The routes of this file.

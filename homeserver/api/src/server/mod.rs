@@ -13,9 +13,7 @@
 //! ```
 //! Endpoints without a signature (keys, version) take `Ruma` as those of clients do.
 
-mod from_server;
-
-pub use self::from_server::FromServer;
+pub use crate::from_server::FromServer;
 
 use crate::Routes;
 
@@ -35,8 +33,11 @@ macro_rules! endpoints {
 
 endpoints! {
     directory_query,
+    invite,
     keys,
+    knock,
     membership,
+    thirdparty,
     transactions,
     version,
 }

@@ -5,10 +5,14 @@
 
 mod aliases;
 mod candidates;
+mod invite;
+mod invited;
 mod join;
 mod offered;
+mod outside;
 mod resident;
 mod send_join;
+mod third_party;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,8 +21,10 @@ use ruma::OwnedRoomId;
 
 pub use self::{
     aliases::ResolvedAlias,
+    invited::Invited,
     join::Join,
     resident::{Given, Handing},
+    third_party::Bound,
 };
 use super::Signed;
 use crate::rooms::Rooms;

@@ -61,6 +61,8 @@ pub struct CreateRoom {
     pub initial_state: Vec<InitialState>,
     /// `invite`
     pub invite: Vec<OwnedUserId>,
+    /// Who is invited once the room is there, because another server has to sign the invite.
+    pub invite_later: Vec<OwnedUserId>,
     /// `is_direct`
     pub is_direct: bool,
     /// `room_alias_name`, the local part.
@@ -85,6 +87,7 @@ impl CreateRoom {
             creation_content: None,
             initial_state: Vec::new(),
             invite: Vec::new(),
+            invite_later: Vec::new(),
             is_direct: false,
             alias_name: None,
             name: None,
@@ -154,7 +157,8 @@ impl Rooms {
     }
 
     async fn new_room(&self, request: CreateRoom) -> Result<NewRoom> {
-        if request.invite.len() > CREATE_INVITES_MAX {
+        let invited = request.invite.len().saturating_add(request.invite_later.len());
+        if invited > CREATE_INVITES_MAX {
             return Err(Error::invalid_param("Too many users are invited at once"));
         }
         if request.initial_state.len() > CREATE_STATE_MAX {

@@ -15,7 +15,7 @@ use pli_schema::{
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId};
 
 use self::order::Absent;
-use super::{Rooms, staging::Staging};
+use super::{Room, Rooms, staging::Staging};
 use crate::{Error, Result};
 
 /// What became of an event of another server
@@ -174,7 +174,11 @@ impl Rooms {
             .write(|tx| async move {
                 let key = RoomByIdKey { room_id: room_id.clone() };
                 let mut staging = match tx.get(&key).await? {
-                    Some(number) => Staging::open(self, &tx, number).await?,
+                    Some(number) => {
+                        let mut staging = Staging::open(self, &tx, number).await?;
+                        staging.correct_version(version).await?;
+                        staging
+                    }
                     None => {
                         let (id, version) = (room_id.clone(), version.clone());
                         Staging::new_room(self, &tx, id, version).await?
@@ -185,6 +189,10 @@ impl Rooms {
             })
             .await?;
         self.keep_staged(staged);
+        if self.room(number).await?.version != *version {
+            let room = Room { number, id: room_id.clone(), version: version.clone() };
+            self.caches.rooms.put(number, Arc::new(room), 1);
+        }
         Ok(number)
     }
 }

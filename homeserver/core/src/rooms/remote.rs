@@ -6,6 +6,8 @@ mod admit;
 mod auth_chain;
 mod elsewhere;
 mod hand_over;
+mod outside;
+mod strangers;
 mod template;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -13,7 +15,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use pli_schema::{RoomNumber, records::rooms::Membership};
 use ruma::{OwnedServerName, RoomId, ServerName};
 
-pub use self::{hand_over::HandOver, template::Template};
+pub use self::{
+    hand_over::HandOver,
+    outside::{Outside, Told},
+    strangers::TOLD_TO_STRANGERS,
+    template::Template,
+};
 use super::{Room, Rooms};
 use crate::{Error, Result};
 
@@ -41,13 +48,26 @@ impl Step {
 }
 
 impl Rooms {
+    /// Whether this server knows the room as it is now: a user of it is joined, or the last user of all
+    /// was one of it. What it knows of another room that its users have left grows old.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn is_current(&self, room: RoomNumber) -> Result<bool> {
+        if self.is_resident(room).await? {
+            return Ok(true);
+        }
+        let head = self.head(room).await?;
+        Ok(head.joined_members == 0 && !head.extremities.is_empty())
+    }
+
     /// The room of an id if this server knows it as it is now.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn resident_room(&self, room_id: &RoomId) -> Result<Option<Arc<Room>>> {
         match self.room_by_id(room_id).await? {
-            Some(room) if self.is_resident(room.number).await? => Ok(Some(room)),
+            Some(room) if self.is_current(room.number).await? => Ok(Some(room)),
             _ => Ok(None),
         }
     }
@@ -70,8 +90,11 @@ impl Rooms {
         room_id: &RoomId,
         server: &ServerName,
     ) -> Result<Arc<Room>> {
-        let room = self.resident_room(room_id).await?;
-        let room = room.ok_or_else(|| Error::not_found("This server is not in the room"))?;
+        let outside = || Error::not_found("This server is not in the room");
+        let room = self.room_by_id(room_id).await?.ok_or_else(outside)?;
+        if !self.is_resident(room.number).await? {
+            return Err(outside());
+        }
         if !self.acl_admits(room.number, server).await? {
             return Err(Error::forbidden("The room's access list keeps this server out"));
         }

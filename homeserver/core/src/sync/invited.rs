@@ -8,19 +8,8 @@ use crate::{
     Result,
     invite_permission::{InviteDecision, InvitePermission},
     json::{self, Object},
+    rooms::TOLD_TO_STRANGERS,
 };
-
-/// The state that tells strangers what the room is
-/// (<https://spec.matrix.org/v1.19/client-server-api/#stripped-state>).
-const TOLD: [&str; 7] = [
-    "m.room.create",
-    "m.room.name",
-    "m.room.avatar",
-    "m.room.topic",
-    "m.room.join_rules",
-    "m.room.canonical_alias",
-    "m.room.encryption",
-];
 
 impl Turn<'_> {
     /// The room's part of the answer, with the stripped state under `name`; `None` if whoever invites is
@@ -59,10 +48,18 @@ impl Turn<'_> {
     ) -> Result<Vec<String>> {
         let rooms = &self.parts().rooms;
         let own = rooms.existing_event(stored.record.event).await?;
+        let room = own.record.room;
+        if let Some(told) = rooms.told_of(room, &self.request.user_id).await?
+            && told.event == own.number
+        {
+            let mut events = told.events;
+            events.push(stripped(&own)?);
+            return Ok(events);
+        }
         let sender = own.pdu()?.sender.clone();
         let view = StateView::before(&own);
         let mut events = Vec::new();
-        for event_type in TOLD {
+        for event_type in TOLD_TO_STRANGERS {
             if let Some(number) = view.get(rooms, event_type, "").await? {
                 events.push(stripped(&*rooms.existing_event(number).await?)?);
             }

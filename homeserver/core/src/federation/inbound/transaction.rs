@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Inbound, Outcomes};
-use crate::{Error, Result};
+use crate::{Error, Result, federation::RemoteRooms};
 
 /// Events of a transaction at most.
 const PDUS_MAX: usize = 50;
@@ -125,9 +125,10 @@ impl Inbound {
             let unknown = || Err("This server does not know the room".to_owned());
             return Ok(named.map(|event_id| (event_id, unknown())).collect());
         };
-        let refusal = if !self.rooms.is_resident(room.number).await? {
-            Some("This server is not in the room")
-        } else if !self.rooms.acl_admits(room.number, origin).await? {
+        if !self.rooms.is_resident(room.number).await? {
+            return self.outside(origin, &room.version, events).await;
+        }
+        let refusal = if !self.rooms.acl_admits(room.number, origin).await? {
             Some("The room's access list keeps the server out")
         } else {
             None
@@ -150,6 +151,27 @@ impl Inbound {
             }
         }
         outcomes.extend(self.deliver(&room, origin, good).await?);
+        Ok(outcomes)
+    }
+}
+
+impl Inbound {
+    /// Events of a room in which this server is not: only those are taken that end an invite or a knock
+    /// of a user of this server.
+    async fn outside(
+        &self,
+        origin: &ServerName,
+        version: &RoomVersionId,
+        events: OfRoom,
+    ) -> Result<Vec<(OwnedEventId, Result<(), String>)>> {
+        let rooms = RemoteRooms::new(self.rooms.clone(), self.signed.clone());
+        let mut outcomes = Vec::new();
+        for (_, event) in events {
+            let taken = rooms.turned_away(origin, &event).await?;
+            let outcome =
+                if taken { Ok(()) } else { Err("This server is not in the room".to_owned()) };
+            outcomes.extend(id_of(&event, version).map(|id| (id, outcome)));
+        }
         Ok(outcomes)
     }
 }

@@ -38,13 +38,12 @@ impl RemoteRooms {
         named: Vec<OwnedServerName>,
     ) -> Result<Candidates> {
         let mut all = named;
+        if let Some(outside) = self.rooms.outside(user_id, room_id).await?
+            && matches!(outside.member.membership, Membership::Invite | Membership::Knock)
+        {
+            all.extend(outside.servers);
+        }
         if let Some(room) = self.rooms.room_number(room_id).await? {
-            if let Some(member) = self.rooms.member(room, user_id).await?
-                && member.membership == Membership::Invite
-            {
-                let invite = self.rooms.existing_event(member.event).await?;
-                all.push(invite.pdu()?.sender.server_name().to_owned());
-            }
             all.extend(self.rooms.servers_in(room).await?);
         }
         all.extend(room_id.server_name().map(ToOwned::to_owned));

@@ -131,10 +131,7 @@ impl RemoteRooms {
         let wanted = Wanted { room_id, user_id, version, membership: "join", server };
         let now = self.rooms.clock().now();
         let new = event_at(template, wanted, &content, now).map_err(unusable)?;
-        self.rooms.build(new, version).map_err(|error| match error {
-            Error::TooLarge(_) | Error::BadJson(_) => unusable(error),
-            other => other,
-        })
+        self.rooms.build(new, version).map_err(unusable)
     }
 
     /// Takes the room over as a server has handed it out.

@@ -83,6 +83,15 @@ impl RemoteRooms {
         Ok((room, event))
     }
 
+    /// Takes a knock; what the one who knocks is told of the room: events as JSON.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub async fn take_knock(&self, handing: Handing) -> Result<Vec<String>> {
+        let (_, event) = self.take(handing).await?;
+        self.rooms.state_for_strangers(event.record.state_before, None).await
+    }
+
     /// Takes a join, and hands the room out.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ fn create_content(request: &CreateRoom, version: &RoomVersionId) -> Result<Value
         let Some(creators) = creators.as_array_mut() else {
             return Err(Error::InvalidRoomState("`additional_creators` is not a list".to_owned()));
         };
-        for user_id in &request.invite {
+        for user_id in request.invite.iter().chain(&request.invite_later) {
             let user_id = Value::from(user_id.as_str());
             if !creators.contains(&user_id) {
                 creators.push(user_id);

@@ -16,7 +16,7 @@ pub(super) fn content(request: &CreateRoom, version: &RoomVersionId) -> Result<V
     if !creators_above_all {
         users.insert(request.creator.to_string(), Value::from(100));
         if request.preset() == Preset::TrustedPrivate {
-            for user_id in &request.invite {
+            for user_id in request.invite.iter().chain(&request.invite_later) {
                 users.insert(user_id.to_string(), Value::from(100));
             }
         }

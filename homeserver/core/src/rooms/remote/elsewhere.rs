@@ -8,11 +8,9 @@ use serde_json::value::RawValue;
 
 use super::Step;
 use crate::{
-    Result,
+    Error, Result,
     rooms::{
-        Draft, Rooms,
-        authorize::format_error,
-        draft,
+        Draft, Rooms, draft,
         membership::{bare, with_reason},
         staging::Staging,
     },
@@ -23,7 +21,7 @@ impl Rooms {
     /// this server does not know, after asking everyone who may refuse it without knowing the room.
     ///
     /// # Errors
-    /// [`crate::Error::Forbidden`], [`crate::Error::UserSuspended`] and what else an account may not.
+    /// [`Error::Forbidden`], [`Error::UserSuspended`] and what else an account may not.
     pub async fn content_elsewhere(
         &self,
         step: Step,
@@ -50,23 +48,23 @@ impl Rooms {
     /// Makes an event of this server, for a room in which it is not.
     ///
     /// # Errors
-    /// [`crate::Error::BadJson`], [`crate::Error::TooLarge`] if no event can be made of it.
+    /// [`Error::BadJson`] if no event can be made of it: its place may come from another server.
     pub fn build(&self, mut new: NewEvent, version: &RoomVersionId) -> Result<Arc<Pdu>> {
         let parts = &self.parts;
         new.event_id_localpart = Some(parts.random.letters(18));
         event_format::build(new, version, &parts.signing_key, &parts.server_name)
             .map(Arc::new)
-            .map_err(format_error)
+            .map_err(|error| Error::BadJson(error.to_string()))
     }
 
     /// Adds this server's signature to an event.
     ///
     /// # Errors
-    /// [`crate::Error::BadJson`] for what is no event of the version.
+    /// [`Error::BadJson`] for what is no event of the version.
     pub fn countersign(&self, json: &str, version: &RoomVersionId) -> Result<String> {
         let parts = &self.parts;
         event_format::countersign(json, version, &parts.signing_key, &parts.server_name)
-            .map_err(format_error)
+            .map_err(|error| Error::BadJson(error.to_string()))
     }
 
     /// What is done after a user has joined a room with the help of another server.

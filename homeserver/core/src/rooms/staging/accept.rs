@@ -13,7 +13,7 @@ use pli_federation::{
 use pli_schema::{
     EventNumber, StateRoot,
     records::{
-        federation::OutlierByIdKey,
+        federation::{EventAuthKey, OutlierByIdKey},
         rooms::{EventByIdKey, EventKey, EventPointer, EventRecord, Place},
     },
 };
@@ -75,18 +75,40 @@ impl Staging<'_> {
     /// Takes an event that others name, without a place in the timeline. Its auth events must be known.
     /// Whether it was allowed by them.
     pub(in crate::rooms) async fn accept_outlier(&mut self, pdu: &Arc<Pdu>) -> Result<EventNumber> {
-        if let Some(number) = self.number_of(&pdu.event_id).await? {
+        let known = self.number_of(&pdu.event_id).await?;
+        if let Some(number) = known
+            && self.tx.get(&EventAuthKey { event: number }).await?.is_some()
+        {
             return Ok(number);
         }
         let auth_events = self.known(&pdu.auth_events).await?;
         let auth_events = auth_events.map_err(|_| Error::bug("an auth event is not known"))?;
         let allowed = self.allowed_by_auth_events(pdu, &auth_events).is_ok();
+        if let Some(number) = known {
+            return self.judge_late(number, pdu, allowed).await;
+        }
         let number = EventNumber(self.rooms.parts.numbers.next(NumberKind::Event).await?);
         let mut record = self.record(number, pdu, StateRoot::EMPTY).await?;
         record.rejected = !allowed;
         self.put_auth(number, pdu).await?;
         self.tx.put(&outlier(pdu), &number)?;
         self.keep_record(number, pdu, record)?;
+        Ok(number)
+    }
+
+    /// An event that was taken while nothing was known of the room, now that what authorizes it is here.
+    async fn judge_late(
+        &mut self,
+        number: EventNumber,
+        pdu: &Arc<Pdu>,
+        allowed: bool,
+    ) -> Result<EventNumber> {
+        self.put_auth(number, pdu).await?;
+        if !allowed {
+            let mut record = self.event(number).await?.record.clone();
+            record.rejected = true;
+            self.keep_record(number, pdu, record)?;
+        }
         Ok(number)
     }
 

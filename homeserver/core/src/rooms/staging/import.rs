@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use pli_federation::event_format::Pdu;
-use pli_schema::{StateRoot, records::rooms::RoomByIdKey};
+use pli_schema::{
+    StateRoot,
+    records::rooms::{RoomByIdKey, RoomKey},
+};
+use ruma::RoomVersionId;
 
 use super::Staging;
 use crate::{
@@ -47,6 +51,27 @@ impl Staging<'_> {
                 self.accept_outlier(pdu).await?;
             }
         }
+        Ok(())
+    }
+
+    /// The version of a room that is known from an invite only is what the inviting server said. Now
+    /// the room itself is here.
+    pub(in crate::rooms) async fn correct_version(
+        &mut self,
+        version: &RoomVersionId,
+    ) -> Result<()> {
+        if self.room.version == *version {
+            return Ok(());
+        }
+        if !self.head.extremities.is_empty() {
+            return Err(Error::forbidden("The room has another version"));
+        }
+        let key = RoomKey { room: self.room.number };
+        let record = self.tx.get(&key).await?;
+        let mut record = record.ok_or_else(|| Error::bug("a room is not in the store"))?;
+        record.version = version.to_string();
+        self.tx.put(&key, &record)?;
+        self.room.version = version.clone();
         Ok(())
     }
 

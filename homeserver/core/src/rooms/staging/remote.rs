@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use pli_federation::event_format::Pdu;
 use pli_schema::{
-    RoomNumber, StateRoot,
+    EventNumber, RoomNumber, StateRoot,
     records::{
-        federation::SentForOthersKey,
-        rooms::{EventByIdKey, RoomHeadRecord},
+        federation::{InviteStateKey, InviteStateRecord, OutlierByIdKey, SentForOthersKey},
+        rooms::{EventByIdKey, RoomByIdKey, RoomHeadRecord},
     },
 };
 use pli_store::Tx;
-use ruma::{OwnedRoomId, RoomVersionId};
+use ruma::{OwnedRoomId, RoomVersionId, UserId};
 use serde_json::value::RawValue;
 
 use super::Staging;
 use crate::{
     Error, Result,
+    numbers::NumberKind,
     rooms::{
-        Draft, Room, Rooms,
+        Draft, Room, Rooms, Told,
         authorize::AuthState,
         incoming::{Missing, Verdict},
     },
@@ -82,6 +83,60 @@ impl<'a> Staging<'a> {
             self.tx.put(&SentForOthersKey { event }, &())?;
         }
         Ok(verdict)
+    }
+
+    /// The event of a draft of a local user, after asking everyone who may refuse it. Writes nothing.
+    pub(in crate::rooms) async fn prepared(&self, draft: &Draft) -> Result<Arc<Pdu>> {
+        let draft = &*self.with_given_name(draft).await?;
+        Ok(self.prepare(draft, None).await?.pdu)
+    }
+
+    /// Takes a member event about a local user while this server has no present state of the room: the
+    /// event is in the timeline and in what is known of the state, and nothing follows it.
+    pub(in crate::rooms) async fn take_outside(
+        &mut self,
+        pdu: &Arc<Pdu>,
+        told: Option<&Told>,
+    ) -> Result<()> {
+        let key = EventByIdKey { event_id: pdu.event_id.clone() };
+        if self.tx.get(&key).await?.is_some() {
+            return Ok(());
+        }
+        if self.tx.get(&RoomByIdKey { room_id: self.room.id.clone() }).await?.is_none() {
+            self.put_room(pdu)?;
+        }
+        let outlier = OutlierByIdKey { event_id: pdu.event_id.clone() };
+        let number = match self.tx.get(&outlier).await? {
+            Some(number) => number,
+            None => EventNumber(self.rooms.parts.numbers.next(NumberKind::Event).await?),
+        };
+        self.tx.delete(&outlier);
+        let record = self.record(number, pdu, self.head.state).await?;
+        self.put_member(number, pdu).await?;
+        let (extremities, depth) = (self.head.extremities.clone(), self.head.depth);
+        if let Some(key) = record.state_key {
+            let tree = self.rooms.tree.within(self.tx);
+            self.head.state = tree.insert(self.tx, self.head.state, &[(key, number)]).await?;
+        }
+        self.put_told(number, pdu, told)?;
+        self.put_event(number, Arc::clone(pdu), record)?;
+        self.head.extremities = extremities;
+        self.head.depth = depth;
+        Ok(())
+    }
+
+    fn put_told(&self, event: EventNumber, pdu: &Pdu, told: Option<&Told>) -> Result<()> {
+        let user_id = pdu.state_key.as_deref().and_then(|key| UserId::parse(key).ok());
+        let user_id = user_id.ok_or_else(|| Error::bug("a member event names no user"))?;
+        let key = InviteStateKey { room: self.room.number, user_id };
+        match told {
+            Some(Told { events, servers }) => {
+                let (events, servers) = (events.clone(), servers.clone());
+                self.tx.put(&key, &InviteStateRecord { event, events, servers })?;
+            }
+            None => self.tx.delete(&key),
+        }
+        Ok(())
     }
 
     /// What the administration of this server says about a member event of a user of another one.
