@@ -1,11 +1,15 @@
 //! The command line as types; what each part is called for people stands in `text/help.rs`.
 
+mod federation;
 mod moderation;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::federation::{
+    BadKeysCommand, Exchange, FederationCommand, PartnerAddArgs, ServerNameArgs,
+};
 pub use self::moderation::{NoticeCommand, ReportsCommand};
 use crate::lang::Lang;
 
@@ -364,6 +368,9 @@ pub enum AdminCommand {
     /// E-mail domains that may register.
     #[command(subcommand)]
     Domains(DomainsCommand),
+    /// The servers that this one speaks with.
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Notices of the server.
     #[command(subcommand)]
     Notice(NoticeCommand),

@@ -11,6 +11,7 @@ pub mod invitations;
 pub mod media;
 pub mod meta;
 pub mod oauth;
+pub mod partners;
 pub mod policy;
 pub mod push;
 pub mod rooms;

@@ -292,4 +292,12 @@ tables! {
     WaitingEvent = 0xe8,
     /// Gaps in timelines.
     TimelineGap = 0xe9,
+    /// Servers with which this one has an agreement.
+    Partner = 0xf2,
+    /// Servers with which nothing is exchanged.
+    BlockedServer = 0xf3,
+    /// Public keys that are never believed.
+    RefusedKey = 0xf4,
+    /// Files of other servers.
+    RemoteMedia = 0xf5,
 }

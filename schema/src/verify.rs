@@ -37,6 +37,7 @@ verified_tables! {
     media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey, QuarantineKey, MediaUsageKey, MediaOfUserKey, UrlPreviewKey;
     meta: FormatKey, NumberBlockKey, LastPositionKey, StateNodeKey;
     oauth: OauthClientKey, OauthSessionKey, OauthSelectorKey, UpstreamLinkKey, OauthUnusedClientKey;
+    partners: BlockedServerKey, PartnerKey, RefusedKeyKey, RemoteMediaKey;
     policy: DomainKey, AddressRuleKey, AuditKey, MailJobKey;
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey, ExpiredEventKey;

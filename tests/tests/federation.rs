@@ -18,3 +18,5 @@ mod joins_refused;
 mod joins_restricted;
 #[path = "federation/keys.rs"]
 mod keys;
+#[path = "federation/partners.rs"]
+mod partners;

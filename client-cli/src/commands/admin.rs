@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::moderation;
+use super::{federation, moderation};
 use crate::api::Api;
 use crate::args::{AdminCommand, DomainAddArgs, DomainRemoveArgs, DomainsCommand};
 use crate::connection;
@@ -22,6 +22,7 @@ pub async fn run(context: &Context, command: AdminCommand) -> Result<()> {
     let api = Api::of(&client, context.lang);
     match command {
         AdminCommand::Domains(command) => domains(context, &api, command).await,
+        AdminCommand::Federation(command) => federation::run(context, &api, &command).await,
         AdminCommand::Notice(command) => moderation::notice(context, &api, &command).await,
         AdminCommand::Reports(command) => moderation::reports(context, &api, &command).await,
     }

@@ -65,7 +65,7 @@ fn human(context: &Context, device: &Value) -> String {
 }
 
 /// A time in milliseconds since 1970 as a UTC date and time.
-fn date(timestamp_ms: i64) -> Option<String> {
+pub(super) fn date(timestamp_ms: i64) -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp(timestamp_ms / 1_000).ok()?;
     time.format(&Rfc3339).ok()
 }

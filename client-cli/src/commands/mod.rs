@@ -5,6 +5,7 @@ mod call;
 mod chat;
 mod completions;
 mod devices;
+mod federation;
 mod help;
 mod history;
 mod keys;

@@ -1,5 +1,7 @@
 //! The help of every command and argument in both languages.
 
+mod federation;
+
 use crate::lang::Lang;
 
 /// A pair of texts: English, French.
@@ -451,13 +453,17 @@ pub fn headings(lang: Lang) -> [&'static str; 4] {
 
 /// What a command does, by its words joined with spaces.
 pub fn command(path: &str, lang: Lang) -> Option<&'static str> {
-    COMMANDS.iter().find(|(key, _)| *key == path).map(|(_, pair)| pick(*pair, lang))
+    let mut all = COMMANDS.iter().chain(federation::COMMANDS);
+    all.find(|(key, _)| *key == path).map(|(_, pair)| pick(*pair, lang))
 }
 
 /// What an argument of a command is; the first word of the command decides between homonyms.
 pub fn argument(path: &str, id: &str, lang: Lang) -> Option<&'static str> {
     let verb = path.split(' ').next().unwrap_or_default();
     let own = format!("{verb}:{id}");
-    let find = |key: &str| ARGUMENTS.iter().find(|(k, _)| *k == key).map(|(_, p)| pick(*p, lang));
+    let find = |key: &str| {
+        let mut all = ARGUMENTS.iter().chain(federation::ARGUMENTS);
+        all.find(|(k, _)| *k == key).map(|(_, pair)| pick(*pair, lang))
+    };
     find(&own).or_else(|| find(id))
 }

@@ -130,6 +130,30 @@ crate::text::bilingual! {
         DomainAllowed { "Allowed: {0}", "Autorisé : {0}" }
         DomainDenied { "Refused: {0}", "Refusé : {0}" }
 
+        PartnerAdded { "Partner: {0}", "Partenaire : {0}" }
+        PartnerRemoved { "No partner any more: {0}", "N'est plus partenaire : {0}" }
+        PartnerSuspended { "Suspended: {0}", "Suspendu : {0}" }
+        PartnerResumed { "No longer suspended: {0}", "N'est plus suspendu : {0}" }
+        PartnerIsSuspended { "suspended", "suspendu" }
+        PartnerKeys { "pinned: {0}", "épinglées : {0}" }
+        PartnerPinned { "Pinned {0} {1}: compare it with the partner on another way.", "Épinglée {0} {1} : comparez-la avec le partenaire par une autre voie." }
+        PartnerNoKeys { "{0} publishes no keys that can be believed: pli admin federation check {0}", "{0} ne publie pas de clés crédibles : pli admin federation check {0}" }
+        PartnerDenied { "not exchanged: {0}", "non échangé : {0}" }
+        PartnerRoomRules { "Pli's room rules required", "règles de salons de Pli exigées" }
+        ServerBlocked { "Blocked: {0}", "Bloqué : {0}" }
+        ServerUnblocked { "No longer blocked: {0}", "N'est plus bloqué : {0}" }
+        KeyRefused { "Never believed: {0}", "Jamais crue : {0}" }
+        KeyAccepted { "No longer on the list: {0}", "N'est plus sur la liste : {0}" }
+        ListEmpty { "Nothing.", "Rien." }
+        FederationOff { "The server takes no part in federation.", "Le serveur ne participe pas à la fédération." }
+        FederationOpen { "The server speaks with every server that is not blocked.", "Le serveur échange avec tout serveur qui n'est pas bloqué." }
+        FederationClosed { "The server speaks with these partners only:", "Le serveur n'échange qu'avec ces partenaires :" }
+        CheckProblem { "there is a problem with {0}.", "il y a un problème avec {0}." }
+        StatusHeard { "heard {0}", "entendu {0}" }
+        StatusAnswered { "answered {0}", "a répondu {0}" }
+        StatusWaiting { "waiting: {0}", "en attente : {0}" }
+        StatusFailed { "failed {0}: {1}", "échec {0} : {1}" }
+
         ReportNone { "Nothing is reported.", "Rien n'est signalé." }
         ReportBy { "by {0}", "par {0}" }
         ReportIsClosed { "closed by {0}", "clos par {0}" }

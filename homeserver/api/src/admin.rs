@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod audit;
 pub mod domains;
+pub mod federation;
 pub mod media;
 pub mod notices;
 pub mod registration_tokens;
@@ -19,6 +20,7 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = addresses::routes(routes);
     let routes = audit::routes(routes);
     let routes = domains::routes(routes);
+    let routes = federation::routes(routes);
     let routes = media::routes(routes);
     let routes = notices::routes(routes);
     let routes = registration_tokens::routes(routes);

@@ -11,8 +11,8 @@ use pli_core::{
     delayed_events::DelayLimits,
     encryption::Encryption,
     federation::{
-        Edus, Inbound, KeyRing, Network, OwnKeys, Partners, Remote, RemoteParts, RemoteRooms,
-        Signed,
+        Edus, Inbound, KeyRing, Network, Openness, OwnKeys, Partners, Queries, Remote, RemoteParts,
+        RemoteRooms, Signed,
     },
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
@@ -121,6 +121,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         rooms,
         search: Search::new(sync.history().clone()),
         server: server_info(&parts),
+        queries: Queries::new(&signed, parts.clock.clone()),
         signed,
         stopping,
         presence: sync.presence().clone(),
@@ -329,11 +330,12 @@ fn federation(parts: &Parts) -> Result<Signed> {
     let notaries = notaries.collect::<Result<Vec<_>>>()?;
     let servers = Servers::new(roots.as_deref(), config.allow_private_addresses)?;
     let (clock, key) = (parts.clock.clone(), parts.signing_key.clone());
+    let openness = Openness { enabled: config.enabled, open: config.open };
     let remote = Remote::new(RemoteParts {
         network: Network::new(servers.clone(), clock.clone()),
         servers,
         own: OwnKeys::new(parts.server_name.clone(), key, BTreeMap::new(), clock.clone()),
-        partners: Partners::new(config.enabled, config.open),
+        partners: Partners::new(parts.store.clone(), clock.clone(), openness),
     });
     let keys = KeyRing::new(parts.store.clone(), clock, remote.clone(), notaries);
     Ok(Signed::new(remote, keys))

@@ -104,6 +104,8 @@ app_state! {
     sync: Sync,
     /// Subscriptions to threads.
     thread_subscriptions: ThreadSubscriptions,
+    /// What other servers are asked for clients.
+    queries: pli_core::federation::Queries,
     /// Who other servers are, and what they may be asked.
     signed: pli_core::federation::Signed,
     /// Who is typing.

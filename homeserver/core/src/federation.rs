@@ -4,11 +4,13 @@
 //! * [`KeyRing`] knows with which keys other servers sign.
 //! * [`Partners`] decides with whom this server speaks at all.
 //! * [`RemoteRooms`] lets users of other servers into rooms, and own users into theirs.
+//! * [`Queries`] asks other servers what clients want to know of them.
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
 mod edus;
 mod inbound;
+pub mod check;
 mod key_ring;
 mod membership;
 mod network;
@@ -16,6 +18,7 @@ mod own_keys;
 mod partners;
 mod pdus;
 mod peers;
+mod queries;
 mod remote;
 mod turns;
 
@@ -27,7 +30,8 @@ pub use self::{
     membership::{Bound, Given, Handing, Invited, Join, RemoteRooms, ResolvedAlias},
     network::Network,
     own_keys::OwnKeys,
-    partners::Partners,
+    partners::{Contact, Contacts, NewPartner, Openness, Partners, Use},
     pdus::NotTaken,
+    queries::{Queries, RemoteSpace},
     remote::{Bounds, Remote, RemoteError, RemoteParts},
 };

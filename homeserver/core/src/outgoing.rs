@@ -1,6 +1,7 @@
 //! Requests of this server to addresses that others chose: bounded in time and size, without redirects,
 //! and never to private or loopback addresses unless the configuration allows them.
 
+pub(crate) mod certificate;
 mod pages;
 mod servers;
 
@@ -18,7 +19,7 @@ use url::{Host, Url};
 
 pub use self::{
     pages::Page,
-    servers::{Bounds, Servers},
+    servers::{Bounds, PeerCertificate, Servers},
 };
 use crate::{Error, Result};
 

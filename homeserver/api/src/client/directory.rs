@@ -8,6 +8,7 @@
 use axum::extract::State;
 use pli_core::{
     Error, Rooms,
+    federation::Queries,
     policy::externals::Action,
     rooms::{Network, PublicRoomsPage, PublicRoomsQuery},
 };
@@ -19,26 +20,22 @@ use ruma::{
         },
         room::Visibility,
     },
+    api::federation::directory::get_public_rooms_filtered::v1 as remote,
     directory::RoomNetwork,
 };
 
 use crate::{Anyone, Result, Routes, Ruma, User};
 
-/// The directory of another server would have to be asked for over federation.
-fn require_own(rooms: &Rooms, server: Option<&ServerName>) -> Result<()> {
-    match server {
-        Some(server) if server != rooms.server_name() => {
-            Err(Error::forbidden("This server does not show other servers' directories").into())
-        }
-        _ => Ok(()),
-    }
+/// The server whose directory is asked for, if it is another one.
+fn other<'a>(rooms: &Rooms, server: Option<&'a ServerName>) -> Option<&'a ServerName> {
+    server.filter(|server| *server != rooms.server_name())
 }
 
-fn limit(limit: Option<UInt>) -> Option<usize> {
+pub(crate) fn limit(limit: Option<UInt>) -> Option<usize> {
     limit.map(|limit| usize::try_from(u64::from(limit)).unwrap_or(usize::MAX))
 }
 
-fn total(page: &PublicRoomsPage) -> Option<UInt> {
+pub(crate) fn total(page: &PublicRoomsPage) -> Option<UInt> {
     u32::try_from(page.total).ok().map(UInt::from)
 }
 
@@ -51,7 +48,7 @@ async fn require_view(rooms: &Rooms, who: Option<&UserId>) -> Result<()> {
     }
 }
 
-fn network(wanted: RoomNetwork) -> Result<Network> {
+pub(crate) fn network(wanted: RoomNetwork) -> Result<Network> {
     match wanted {
         RoomNetwork::Matrix => Ok(Network::Matrix),
         RoomNetwork::All => Ok(Network::All),
@@ -62,11 +59,24 @@ fn network(wanted: RoomNetwork) -> Result<Network> {
 
 async fn public_rooms(
     State(rooms): State<Rooms>,
+    State(queries): State<Queries>,
     Anyone(who): Anyone,
     Ruma(request): Ruma<get_public_rooms::v3::Request>,
 ) -> Result<Ruma<get_public_rooms::v3::Response>> {
-    require_own(&rooms, request.server.as_deref())?;
     require_view(&rooms, who.as_ref().map(|who| &*who.user_id)).await?;
+    if let Some(server) = other(&rooms, request.server.as_deref()) {
+        // Strangers do not make this server ask others.
+        if who.is_none() {
+            return Err(Error::MissingToken.into());
+        }
+        let mut wanted = remote::Request::new();
+        (wanted.limit, wanted.since) = (request.limit, request.since);
+        let page = queries.public_rooms(server, wanted).await?;
+        let mut response = get_public_rooms::v3::Response::new(page.chunk);
+        response.total_room_count_estimate = page.total_room_count_estimate;
+        (response.next_batch, response.prev_batch) = (page.next_batch, page.prev_batch);
+        return Ok(Ruma(response));
+    }
     let query = PublicRoomsQuery {
         limit: limit(request.limit),
         since: request.since,
@@ -83,11 +93,22 @@ async fn public_rooms(
 
 async fn public_rooms_filtered(
     State(rooms): State<Rooms>,
+    State(queries): State<Queries>,
     user: User,
     Ruma(request): Ruma<get_public_rooms_filtered::v3::Request>,
 ) -> Result<Ruma<get_public_rooms_filtered::v3::Response>> {
-    require_own(&rooms, request.server.as_deref())?;
     require_view(&rooms, Some(user.user_id())).await?;
+    if let Some(server) = other(&rooms, request.server.as_deref()) {
+        let mut wanted = remote::Request::new();
+        (wanted.limit, wanted.since) = (request.limit, request.since);
+        (wanted.filter, wanted.room_network) = (request.filter, request.room_network);
+        let page = queries.public_rooms(server, wanted).await?;
+        let mut response = get_public_rooms_filtered::v3::Response::new();
+        response.total_room_count_estimate = page.total_room_count_estimate;
+        response.chunk = page.chunk;
+        (response.next_batch, response.prev_batch) = (page.next_batch, page.prev_batch);
+        return Ok(Ruma(response));
+    }
     let query = PublicRoomsQuery {
         limit: limit(request.limit),
         since: request.since,

@@ -5,11 +5,14 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#profiles>
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use http::Method;
 use pli_core::{
     Error, Rooms,
     accounts::{Accounts, profiles::DISPLAY_NAME},
+    federation::Queries,
 };
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
@@ -35,24 +38,51 @@ fn may_look(server: &ServerInfo, caller: &Anyone) -> Result<(), Error> {
     Err(Error::forbidden("Profiles of this server are shown to its users only"))
 }
 
+/// The profile of a user of another server; `None` for one of this server. Strangers do not make this
+/// server ask others.
+async fn elsewhere(
+    queries: &Queries,
+    server: &ServerInfo,
+    caller: &Anyone,
+    user_id: &UserId,
+) -> Result<Option<Arc<Map<String, Value>>>> {
+    if user_id.server_name() == server.server_name {
+        return Ok(None);
+    }
+    if caller.0.is_none() {
+        return Err(Error::not_found("This user is of another server").into());
+    }
+    Ok(Some(queries.profile(user_id).await?))
+}
+
 async fn whole(
     State(accounts): State<Accounts>,
     State(server): State<ServerInfo>,
+    State(queries): State<Queries>,
     caller: Anyone,
     Path(user_id): Path<String>,
 ) -> Result<Json<Map<String, Value>>> {
     may_look(&server, &caller)?;
-    Ok(Json(accounts.profile(&user(&user_id)?).await?))
+    let user_id = user(&user_id)?;
+    if let Some(profile) = elsewhere(&queries, &server, &caller, &user_id).await? {
+        return Ok(Json(Map::clone(&profile)));
+    }
+    Ok(Json(accounts.profile(&user_id).await?))
 }
 
 async fn one(
     State(accounts): State<Accounts>,
     State(server): State<ServerInfo>,
+    State(queries): State<Queries>,
     caller: Anyone,
     Path((user_id, field)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
     may_look(&server, &caller)?;
-    let value = accounts.profile_field(&user(&user_id)?, &field).await?;
+    let user_id = user(&user_id)?;
+    let value = match elsewhere(&queries, &server, &caller, &user_id).await? {
+        Some(profile) => profile.get(&field).cloned(),
+        None => accounts.profile_field(&user_id, &field).await?,
+    };
     let value = value.ok_or_else(|| Error::not_found("This field of the profile is not set"))?;
     Ok(Json(json!({ field: value })))
 }

@@ -32,11 +32,13 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    directory,
     directory_query,
     invite,
     keys,
     knock,
     membership,
+    query,
     thirdparty,
     transactions,
     version,

@@ -66,6 +66,7 @@ impl Signed {
         given
             .verify_http_request(request, own_name, &keys)
             .map_err(|error| unauthorized(format!("The signature is not valid: {error}")))?;
+        self.partners().contacts().heard(&given.origin);
         Ok(given.origin)
     }
 }

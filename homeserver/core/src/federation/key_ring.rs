@@ -68,11 +68,17 @@ impl KeyRing {
         }
     }
 
+    /// The time, in milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// The keys that are needed, as far as they can be had, by server and name.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn keys(&self, needed: &[NeededKey]) -> Result<PublicKeys> {
+        self.remote.partners().ready().await?;
         let mut by_server: BTreeMap<&ServerName, Vec<&NeededKey>> = BTreeMap::new();
         for key in needed {
             by_server.entry(&key.server).or_default().push(key);
@@ -88,7 +94,7 @@ impl KeyRing {
             let now_ms = self.clock.now_ms();
             let of_server = by_server.get(server).into_iter().flatten();
             for needed in of_server {
-                if let Some(key) = usable(&keys, needed, now_ms) {
+                if let Some(key) = self.usable(&keys, needed, now_ms) {
                     let names = found.entry(server.to_string()).or_default();
                     names.insert(needed.key_id.to_string(), key.clone());
                 }
@@ -104,7 +110,7 @@ impl KeyRing {
         for needed in needed {
             let own = self.remote.own().server_name() == needed.server;
             let keys = if own { self.own().ok() } else { self.kept.get(&needed.server) };
-            if let Some(key) = keys.as_ref().and_then(|keys| usable(keys, needed, now_ms)) {
+            if let Some(key) = keys.as_ref().and_then(|keys| self.usable(keys, needed, now_ms)) {
                 let names = found.entry(needed.server.to_string()).or_default();
                 names.insert(needed.key_id.to_string(), key.clone());
             }
@@ -125,7 +131,7 @@ impl KeyRing {
         let suffice = |keys: &Option<Arc<ServerKeys>>| {
             let now_ms = self.clock.now_ms();
             keys.as_ref().is_some_and(|keys| {
-                needed.iter().all(|needed| usable(keys, needed, now_ms).is_some())
+                needed.iter().all(|needed| self.usable(keys, needed, now_ms).is_some())
             })
         };
         if suffice(&known) || self.is_paused(server) {
@@ -299,15 +305,20 @@ impl KeyRing {
         }
         needed
     }
-}
 
-fn usable<'a>(
-    keys: &'a ServerKeys,
-    needed: &NeededKey,
-    now_ms: u64,
-) -> Option<&'a ruma::serde::Base64> {
-    match needed.at_ms {
-        None => keys.for_now(&needed.key_id, now_ms),
-        Some(at_ms) => keys.for_event(&needed.key_id, at_ms, needed.enforce_validity),
+    /// The key for what it is needed for, if it may be believed.
+    fn usable<'a>(
+        &self,
+        keys: &'a ServerKeys,
+        needed: &NeededKey,
+        now_ms: u64,
+    ) -> Option<&'a ruma::serde::Base64> {
+        let (server, id) = (&needed.server, &needed.key_id);
+        let key = match needed.at_ms {
+            None => keys.for_now(id, now_ms),
+            Some(at_ms) => keys.for_event(id, at_ms, needed.enforce_validity),
+        };
+        let is_own = server == self.remote.own().server_name();
+        key.filter(|key| is_own || self.remote.partners().believes(server, id, key))
     }
 }

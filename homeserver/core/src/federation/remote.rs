@@ -118,6 +118,11 @@ impl Remote {
         &self.parts.partners
     }
 
+    /// The client.
+    pub(super) fn servers(&self) -> &Servers {
+        &self.parts.servers
+    }
+
     /// What discovery asks.
     #[must_use]
     pub fn network(&self) -> &Network {
@@ -228,6 +233,21 @@ impl Remote {
         if self.parts.partners.admit(server).await.is_err() {
             return Err(RemoteError::NotAdmitted);
         }
+        let answer = self.deliver(server, request, bounds).await;
+        let contacts = self.parts.partners.contacts();
+        match &answer {
+            Ok(_) => contacts.answered(server),
+            Err(error) => contacts.failed(server, error),
+        }
+        answer
+    }
+
+    async fn deliver(
+        &self,
+        server: &ServerName,
+        request: http::Request<Vec<u8>>,
+        bounds: Bounds,
+    ) -> Result<http::Response<Vec<u8>>, RemoteError> {
         let destination = self.discover(server).await?;
         self.parts.servers.send(&destination, request, bounds).await.map_err(RemoteError::NoAnswer)
     }

@@ -40,6 +40,10 @@ pub struct Bounds {
     pub limit_bytes: usize,
 }
 
+/// The certificate that the server of an answer showed, in DER: an extension of the answer.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(pub Vec<u8>);
+
 /// The ways to hosts by the name in their certificate.
 type Routes = Arc<Mutex<LruCache<String, Vec<Endpoint>>>>;
 
@@ -102,6 +106,7 @@ impl Servers {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .https_only(true)
+            .tls_info(true)
             .dns_resolver(Arc::new(resolver))
             .user_agent(concat!("Pli/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = extra_roots {
@@ -223,6 +228,10 @@ async fn receive(
     let mut answer = http::Response::new(body);
     *answer.status_mut() = response.status();
     *answer.headers_mut() = response.headers().clone();
+    let shown = response.extensions().get::<reqwest::tls::TlsInfo>();
+    if let Some(certificate) = shown.and_then(reqwest::tls::TlsInfo::peer_certificate) {
+        answer.extensions_mut().insert(PeerCertificate(certificate.to_vec()));
+    }
     Ok(answer)
 }
 
