@@ -4,9 +4,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
-use crate::args::{
-    BadKeysCommand, Exchange, FederationCommand, PartnerAddArgs, ServerNameArgs,
-};
+use crate::args::{BadKeysCommand, Exchange, FederationCommand, PartnerAddArgs, ServerNameArgs};
 use crate::context::{Context, line, printable};
 use crate::error::{CliError, Result};
 use crate::text::messages::Msg;
@@ -22,7 +20,8 @@ pub async fn run(context: &Context, api: &Api, command: &FederationCommand) -> R
         FederationCommand::Add(args) => add(context, api, args).await,
         FederationCommand::List => list(context, api).await,
         FederationCommand::Show(ServerNameArgs { server }) => {
-            let answer = api.call(Method::GET, &path(&["partners", server]), &[], None).await?.ok()?;
+            let answer =
+                api.call(Method::GET, &path(&["partners", server]), &[], None).await?.ok()?;
             context.answer(&answer, &human_partner(context, &answer))
         }
         FederationCommand::Remove(ServerNameArgs { server }) => {
@@ -99,7 +98,8 @@ async fn published(context: &Context, api: &Api, server: &str) -> Result<Vec<Val
         return Err(CliError::Other(context.text(Msg::PartnerNoKeys, &[&printable(server)])));
     }
     for key in &keys {
-        let part = |name: &str| printable(key.get(name).and_then(Value::as_str).unwrap_or_default());
+        let part =
+            |name: &str| printable(key.get(name).and_then(Value::as_str).unwrap_or_default());
         context.note(Msg::PartnerPinned, &[&part("key_id"), &part("key")]);
     }
     Ok(keys)
@@ -172,7 +172,8 @@ fn human_partner(context: &Context, partner: &Value) -> String {
     let flag = |key: &str| partner.get(key).and_then(Value::as_bool).unwrap_or_default();
     let texts = |key: &str, inner: Option<&str>| -> Vec<String> {
         let all = partner.get(key).and_then(Value::as_array);
-        let one = |it: &Value| inner.map_or(Some(it), |inner| it.get(inner))?.as_str().map(str::to_owned);
+        let one =
+            |it: &Value| inner.map_or(Some(it), |inner| it.get(inner))?.as_str().map(str::to_owned);
         all.into_iter().flatten().filter_map(one).collect()
     };
     let mut parts = vec![text("server").to_owned()];

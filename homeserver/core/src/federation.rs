@@ -8,9 +8,9 @@
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
+pub mod check;
 mod edus;
 mod inbound;
-pub mod check;
 mod key_ring;
 mod membership;
 mod network;

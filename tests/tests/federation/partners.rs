@@ -24,8 +24,7 @@ fn step<'a>(report: &'a Value, name: &str) -> &'a Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_admins_change_partners_and_each_change_is_written_down() {
-    let server =
-        TestServer::start_federating_with(|config| config.federation.open = false).await;
+    let server = TestServer::start_federating_with(|config| config.federation.open = false).await;
     let admin = server.register_admin("admin").await;
     let alice = server.register("alice").await;
     let path = format!("{ADMIN}/partners/Partner.Example");
@@ -59,8 +58,12 @@ async fn only_admins_change_partners_and_each_change_is_written_down() {
     admin.delete(&path).await.ok();
     let audit = admin.get("/_pli/admin/v1/audit").await.ok().to_string();
     for action in [
-        "federation.partner_put", "federation.partner_remove", "federation.block_put",
-        "federation.block_remove", "federation.key_put", "federation.key_remove",
+        "federation.partner_put",
+        "federation.partner_remove",
+        "federation.block_put",
+        "federation.block_remove",
+        "federation.key_put",
+        "federation.key_remove",
     ] {
         assert!(audit.contains(action), "{action}");
     }

@@ -52,7 +52,8 @@ struct Noted {
 
 /// A server's name in a path.
 pub(super) fn server_name(text: &str) -> Result<OwnedServerName, Error> {
-    ServerName::parse(text.trim().to_ascii_lowercase()).map_err(|_| Error::invalid_param("This is not the name of a server"))
+    ServerName::parse(text.trim().to_ascii_lowercase())
+        .map_err(|_| Error::invalid_param("This is not the name of a server"))
 }
 
 fn shown(server: &ServerName, partner: &PartnerRecord) -> Value {
@@ -135,8 +136,10 @@ async fn remove(
 
 async fn blocked(State(signed): State<Signed>, _: Admin) -> Result<Json<Value>> {
     let blocked = partners(&signed).blocked().await?;
-    let blocked: Vec<Value> =
-        blocked.iter().map(|(server, record)| refused(("server", server.as_str()), record)).collect();
+    let blocked: Vec<Value> = blocked
+        .iter()
+        .map(|(server, record)| refused(("server", server.as_str()), record))
+        .collect();
     Ok(Json(json!({ "blocked": blocked })))
 }
 

@@ -132,7 +132,12 @@ impl Partners {
     /// Whether a key that a server publishes may be believed: it is not known to be bad, and is among
     /// those that were pinned. Nothing is believed before the lists were read ([`Self::ready`]).
     #[must_use]
-    pub fn believes(&self, server: &ServerName, id: &OwnedServerSigningKeyId, key: &Base64) -> bool {
+    pub fn believes(
+        &self,
+        server: &ServerName,
+        id: &OwnedServerSigningKeyId,
+        key: &Base64,
+    ) -> bool {
         self.lists.read().as_ref().is_some_and(|lists| lists.believes(server, id, key))
     }
 

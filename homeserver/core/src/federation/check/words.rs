@@ -5,11 +5,7 @@ use pli_schema::Language;
 use super::{Finding, Mark, Standing};
 
 /// A text in a language, and what to do.
-pub(super) fn words(
-    finding: &Finding,
-    mark: Mark,
-    language: Language,
-) -> (String, Option<String>) {
+pub(super) fn words(finding: &Finding, mark: Mark, language: Language) -> (String, Option<String>) {
     let pick = |fr: String, en: String| match language {
         Language::Fr => fr,
         Language::En => en,
@@ -30,9 +26,7 @@ fn standing(standing: Standing) -> (&'static str, &'static str) {
             "Ce serveur n'est pas un partenaire : rien n'est échangé avec lui.",
             "This server is no partner: nothing is exchanged with it.",
         ),
-        Standing::Suspended => {
-            ("Ce partenaire est suspendu.", "This partner is suspended.")
-        }
+        Standing::Suspended => ("Ce partenaire est suspendu.", "This partner is suspended."),
         Standing::Blocked => ("Ce serveur est bloqué.", "This server is blocked."),
         Standing::Disabled => {
             ("La fédération est arrêtée ici.", "Federation is switched off here.")
@@ -74,7 +68,9 @@ fn found(finding: &Finding) -> (String, String) {
                 format!("The server is reached at {to}, certificate expected for {certificate}."),
             )
         }
-        Finding::NoAnswer(why) => (format!("Pas de réponse : {why}."), format!("No answer: {why}.")),
+        Finding::NoAnswer(why) => {
+            (format!("Pas de réponse : {why}."), format!("No answer: {why}."))
+        }
         Finding::Certificate { .. } | Finding::Keys { .. } => with_time(finding),
         Finding::NoKeys(why) => (
             format!("Les clés publiées ne sont pas bonnes : {why}."),
@@ -92,9 +88,7 @@ fn found(finding: &Finding) -> (String, String) {
             format!("La clé {id} est sur la liste des clés compromises."),
             format!("The key {id} is on the list of bad keys."),
         ),
-        Finding::Clocks(None) => {
-            owned(("Il ne donne pas l'heure.", "It does not tell the time."))
-        }
+        Finding::Clocks(None) => owned(("Il ne donne pas l'heure.", "It does not tell the time.")),
         Finding::Clocks(Some(ms)) => (
             format!("Écart des horloges : {} s.", ms / 1_000),
             format!("Difference of the clocks: {} s.", ms / 1_000),
@@ -168,10 +162,9 @@ fn advice(finding: &Finding, mark: Mark) -> Option<(&'static str, &'static str)>
             "Le partenaire doit signer avec une nouvelle clé.",
             "The partner has to sign with a new key.",
         )),
-        Finding::Clocks(_) => Some((
-            "Réglez les deux horloges avec NTP.",
-            "Set both clocks with NTP.",
-        )),
+        Finding::Clocks(_) => {
+            Some(("Réglez les deux horloges avec NTP.", "Set both clocks with NTP."))
+        }
         Finding::Version(_) => Some((
             "Rien d'urgent : /_matrix/federation/v1/version ne répond pas.",
             "Nothing urgent: /_matrix/federation/v1/version does not answer.",
@@ -187,10 +180,9 @@ fn advice(finding: &Finding, mark: Mark) -> Option<(&'static str, &'static str)>
 fn to_stand(standing: Standing) -> Option<(&'static str, &'static str)> {
     match standing {
         Standing::Partner | Standing::Open => None,
-        Standing::Stranger => Some((
-            "Ajoutez-le : pli admin federation add.",
-            "Add it: pli admin federation add.",
-        )),
+        Standing::Stranger => {
+            Some(("Ajoutez-le : pli admin federation add.", "Add it: pli admin federation add."))
+        }
         Standing::Suspended => Some((
             "Levez la suspension : pli admin federation resume.",
             "End the suspension: pli admin federation resume.",

@@ -216,4 +216,3 @@ fn public_key(text: &str) -> Result<String> {
     let key = key.ok_or_else(|| Error::invalid_param("A public key is 32 bytes in base64"))?;
     Ok(key.encode())
 }
-

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    OwnedRoomId, OwnedServerName, RoomId,
-    api::federation::space::get_hierarchy::v1 as hierarchy,
+    OwnedRoomId, OwnedServerName, RoomId, api::federation::space::get_hierarchy::v1 as hierarchy,
     room::RoomSummary,
 };
 use serde_json::value::RawValue;
