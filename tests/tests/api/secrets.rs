@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use pli_homeserver::telemetry;
 use pli_tests::server::TestServer;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Everything that is logged in this process.
 #[derive(Clone, Default)]
@@ -35,11 +36,8 @@ impl MakeWriter<'_> for Captured {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_body_or_address_is_logged_even_at_trace() {
     let captured = Captured::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(captured.clone())
-        .with_ansi(false)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(captured.clone()).with_ansi(false);
+    tracing_subscriber::registry().with(telemetry::without_engine()).with(lines).init();
     let server = TestServer::start().await;
     let alice = server.register("alice").await;
     let second = server.login("alice").await;
