@@ -67,7 +67,8 @@ async fn a_snapshot_holds_the_rooms_and_the_stream_goes_on_from_it() {
     });
     alice.say(&left, "not for bob").await;
     alice.say(&joined, "hello").await;
-    let heard = listen.await.unwrap();
+    let woken = tokio::time::timeout(Duration::from_secs(15), listen).await;
+    let heard = woken.expect("woken by the message").unwrap();
     assert_eq!(bodies(&heard["chunk"]), ["hello"]);
     assert_eq!(heard["chunk"][0]["room_id"], json!(joined));
     let next = format!("{V3}/events?from={}", heard["end"].as_str().unwrap());

@@ -90,7 +90,12 @@ impl Sync {
                 let number = reader.room().number;
                 (vec![reader], vec![number])
             }
-            None => self.joined_readers(viewer, start).await?,
+            None => {
+                // Which rooms changed is known up to there only once the feed has been followed so far:
+                // what comes between would be told neither now nor later.
+                self.parts.notifier.reached(now).await?;
+                self.joined_readers(viewer, start).await?
+            }
         };
         let end = Boundary::after_commit(now);
         let mut found: Vec<(Entry, usize)> = Vec::new();
