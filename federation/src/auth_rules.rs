@@ -7,6 +7,7 @@ mod power_values;
 mod redactions;
 mod subject;
 mod unstated;
+mod user_levels;
 
 use std::sync::Arc;
 
@@ -118,11 +119,17 @@ pub(crate) fn check_state_with(
         _ => None,
     };
     let rules = &rules.authorization;
+    let is_levels = pdu.event_type == TimelineEventType::RoomPowerLevels;
+    let concerned = (!is_levels).then(|| user_levels::concerned(pdu));
     let fetch = |event_type: &StateEventType, state_key: &str| {
-        let found = state.get(event_type, state_key).map(|event| Subject::new(event, rules));
-        match event_type {
-            StateEventType::RoomJoinRules => found.or_else(|| unstated::join_rules(pdu)),
-            _ => found,
+        let found = state.get(event_type, state_key);
+        match (event_type, found, &concerned) {
+            (StateEventType::RoomPowerLevels, Some(event), Some(users)) => {
+                Some(Subject::with_levels_of(event, users, rules))
+            }
+            (_, Some(event), _) => Some(Subject::new(event, rules)),
+            (StateEventType::RoomJoinRules, None, _) => unstated::join_rules(pdu),
+            _ => None,
         }
     };
     if rules.strict_canonical_json && levels.is_none() {

@@ -9,8 +9,10 @@ mod pdu;
 mod redaction;
 #[cfg(test)]
 mod tests;
+mod user_levels;
 mod verify;
 
+pub(crate) use self::user_levels::UserLevels;
 pub use self::{
     build::{NewEvent, build, countersign},
     client_event::{ClientUnsigned, client_event, stripped_state_event},

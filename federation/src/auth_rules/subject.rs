@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, UserId, events::TimelineEventType,
-    room_version_rules::AuthorizationRules, state_res::Event,
+    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedUserId, RoomId, UserId,
+    events::TimelineEventType, room_version_rules::AuthorizationRules, state_res::Event,
 };
 use serde_json::value::RawValue;
 
-use super::power_values;
+use super::{power_values, user_levels};
 use crate::event_format::Pdu;
 
 /// An event, of room versions 1 to 5 with the numbers of `m.room.power_levels` made readable.
@@ -29,6 +29,21 @@ impl Subject {
     /// An event with another content, or its own.
     pub(super) fn with_content(pdu: Arc<Pdu>, content: Option<Box<RawValue>>) -> Self {
         Self { pdu, content: content.map(Arc::from) }
+    }
+
+    /// A power levels event with the levels of some users only, for rules that ask for no others. What
+    /// the event says of its users is read once, and kept with it.
+    pub(super) fn with_levels_of(
+        pdu: Arc<Pdu>,
+        users: &[OwnedUserId],
+        rules: &AuthorizationRules,
+    ) -> Self {
+        let read = || user_levels::read(Self::new(Arc::clone(&pdu), rules), rules);
+        let levels = pdu.user_levels.get_or_read(read);
+        match levels.and_then(|levels| user_levels::content_for(levels, users)) {
+            Some(content) => Self { pdu, content: Some(Arc::from(content)) },
+            None => Self::new(pdu, rules),
+        }
     }
 }
 

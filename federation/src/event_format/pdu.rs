@@ -10,7 +10,7 @@ use ruma::{
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{FormatError, hashes, limits, redaction};
+use super::{FormatError, hashes, limits, redaction, user_levels::KeptLevels};
 use crate::{
     canonical_json::{Object, canonicalize},
     room_version,
@@ -50,6 +50,8 @@ pub struct Pdu {
     /// Whether the event did not pass the checks on receipt. `false` after parsing.
     pub rejected: bool,
     room: OwnedRoomId,
+    /// Of a power levels event: what it says of its users, once a rule has asked.
+    pub(crate) user_levels: KeptLevels,
 }
 
 /// What is read of the JSON, borrowing what is long.
@@ -158,6 +160,7 @@ impl Pdu {
             unsigned: wire.unsigned.map(ToOwned::to_owned),
             rejected: false,
             room,
+            user_levels: KeptLevels::default(),
             json: Arc::clone(&json),
         })
     }

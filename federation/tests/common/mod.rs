@@ -42,6 +42,8 @@ pub struct Room {
     pub last: Vec<OwnedEventId>,
     /// The time of the next event, in milliseconds.
     pub clock: u32,
+    /// Its power levels name many users besides.
+    pub crowded: bool,
     made: u32,
 }
 
@@ -54,6 +56,7 @@ impl Room {
             state: StateMap::new(),
             last: Vec::new(),
             clock: 1_000,
+            crowded: false,
             made: 0,
         };
         let mut content = json!({"room_version": version, "creator": ALICE});
@@ -64,7 +67,12 @@ impl Room {
 
     /// A room with alice (100, or creator), bob (50), carol (0) in it, eve banned, by invitation.
     pub fn standard(version: &RoomVersionId) -> Self {
-        let mut room = Self::created(version, json!({}));
+        Self::standard_with(version, false)
+    }
+
+    /// As [`Self::standard`]; `crowded` has power levels for many users who are not there.
+    pub fn standard_with(version: &RoomVersionId, crowded: bool) -> Self {
+        let mut room = Self { crowded, ..Self::created(version, json!({})) };
         room.put(ALICE, "m.room.member", Some(ALICE), json!({"membership": "join"}));
         let levels = room.levels(json!({}));
         room.put(ALICE, "m.room.power_levels", Some(""), levels);
@@ -84,11 +92,14 @@ impl Room {
 
     /// The usual power levels, with changes.
     pub fn levels(&self, changes: Value) -> Value {
-        let users = if number(&self.version) >= 12 {
+        let mut users = if number(&self.version) >= 12 {
             json!({BOB: 50})
         } else {
             json!({ALICE: 100, BOB: 50})
         };
+        for n in 0..if self.crowded { 30 } else { 0 } {
+            users[format!("@member{n}:crowd.example")] = json!(0);
+        }
         let mut levels = json!({
             "users": users, "users_default": 0, "events_default": 0, "state_default": 50,
             "ban": 50, "kick": 50, "redact": 50, "invite": 0, "events": {"org.example.free": 0},

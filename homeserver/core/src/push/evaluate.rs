@@ -1,6 +1,6 @@
 //! Which rule of a user matches an event.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use pli_schema::{
     Position, RoomNumber,
@@ -58,12 +58,14 @@ impl Eye {
 }
 
 impl Push {
-    /// The eye of a user on a room.
+    /// The eye of a user on a room, for events whose senders have these levels
+    /// ([`Self::levels_of_senders`]).
     pub(super) async fn eye(
         &self,
         room: RoomNumber,
         user_id: &UserId,
         member: Option<&MemberRecord>,
+        levels: &Option<PushConditionPowerLevelsCtx>,
     ) -> Result<Eye> {
         let head = self.rooms.head(room).await?;
         let name = member.and_then(|member| member.display_name.clone());
@@ -74,8 +76,8 @@ impl Push {
             name.unwrap_or_else(|| user_id.localpart().to_owned()),
         );
         let context = self.with_threads(context, room, user_id);
-        let context = match self.power_levels_of(room).await? {
-            Some(power_levels) => context.with_power_levels(power_levels),
+        let context = match levels.clone() {
+            Some(levels) => context.with_power_levels(levels),
             None => context,
         };
         Ok(Eye {
@@ -104,10 +106,16 @@ impl Push {
         })
     }
 
-    async fn power_levels_of(
+    /// The power levels of a room, of its users those who sent these events: read once for all who look
+    /// at them, and small where the room has many users with a level.
+    pub(super) async fn levels_of_senders(
         &self,
         room: RoomNumber,
+        events: &[Placed],
     ) -> Result<Option<PushConditionPowerLevelsCtx>> {
+        if events.is_empty() {
+            return Ok(None);
+        }
         let Some(rules) = self.rooms.room(room).await?.version.rules() else {
             return Ok(None);
         };
@@ -122,7 +130,12 @@ impl Push {
             self.rooms.current_content(room, "m.room.power_levels").await?;
         let source =
             content.map_or_else(RoomPowerLevelsSource::default, RoomPowerLevelsSource::Original);
-        Ok(Some(RoomPowerLevels::new(source, &rules.authorization, creators).into()))
+        let levels = RoomPowerLevels::new(source, &rules.authorization, creators);
+        let mut levels = PushConditionPowerLevelsCtx::from(levels);
+        let pdus = events.iter().map(|placed| placed.event.pdu()).collect::<Result<Vec<_>>>()?;
+        let senders: HashSet<&UserId> = pdus.iter().map(|pdu| &*pdu.sender).collect();
+        levels.users.retain(|user_id, _| senders.contains(&**user_id));
+        Ok(Some(levels))
     }
 
     /// `m.ignored_user_list` of a user.

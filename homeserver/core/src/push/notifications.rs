@@ -86,9 +86,11 @@ impl Push {
             return Ok(());
         }
         let member = self.rooms.member(room, user_id).await?;
-        let eye = self.eye(room, user_id, member.as_ref()).await?;
+        let events = self.events_between(room, after, to, EVENTS_MAX).await?;
+        let levels = self.levels_of_senders(room, &events).await?;
+        let eye = self.eye(room, user_id, member.as_ref(), &levels).await?;
         let room_id = self.rooms.room(room).await?.id.clone();
-        for placed in self.events_between(room, after, to, EVENTS_MAX).await? {
+        for placed in events {
             let Some(actions) = eye.actions(&placed.event).await? else { continue };
             let place = (placed.at, placed.index);
             let pdu = placed.event.pdu()?;

@@ -166,11 +166,12 @@ impl Push {
         };
         let before = Position(at.0.saturating_sub(1));
         let events = self.events_between(room, before, at, usize::MAX).await?;
+        let levels = self.levels_of_senders(room, &events).await?;
         for user_id in users {
             let key = UserRoomKey { user_id: user_id.clone(), room };
             let Some(own) = self.store().get_stored(&key).await? else { continue };
             let member = self.rooms.member(room, user_id).await?;
-            let eye = self.eye(room, user_id, member.as_ref()).await?;
+            let eye = self.eye(room, user_id, member.as_ref(), &levels).await?;
             let joined_at = match own.record.membership {
                 Membership::Join => self.rooms.start_of_stay(own.record.event).await?,
                 _ => Position::MAX,

@@ -200,7 +200,8 @@ impl Push {
     ) -> Result<()> {
         let events = self.events_between(room, counted.to, to, EVENTS_MAX).await?;
         let member = self.rooms.member(room, user_id).await?;
-        let eye = self.eye(room, user_id, member.as_ref()).await?;
+        let levels = self.levels_of_senders(room, &events).await?;
+        let eye = self.eye(room, user_id, member.as_ref(), &levels).await?;
         for placed in &events {
             look_at(counted, &eye, placed, user_id).await?;
         }
