@@ -165,7 +165,7 @@ fn transactions(parts: &Parts, state: &AppState) -> Transactions {
 
 fn sweep(parts: &Parts, state: &AppState) -> Sweep {
     let (store, clock) = (parts.store.clone(), parts.clock.clone());
-    Sweep::new(store, clock, state.media.clone(), state.previews.clone())
+    Sweep::new(store, clock, state.media.clone(), state.previews.clone(), state.reports.clone())
 }
 
 /// Work that the configuration switches on.

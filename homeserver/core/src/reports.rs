@@ -4,6 +4,11 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#reporting-content>.
 
+use std::{
+    collections::{BinaryHeap, HashMap, VecDeque},
+    time::Duration,
+};
+
 use pli_schema::{
     Position, Stamp,
     records::{
@@ -12,8 +17,8 @@ use pli_schema::{
         policy::AuditRecord,
     },
 };
-use pli_store::Scan;
-use ruma::{EventId, RoomId, UserId};
+use pli_store::{Scan, Tx};
+use ruma::{EventId, OwnedUserId, RoomId, UserId};
 
 use crate::{Error, History, Result, Rooms, audit};
 
@@ -21,8 +26,12 @@ use crate::{Error, History, Result, Rooms, audit};
 const TEXT_MAX: usize = 4_000;
 /// Reports in one page, at most.
 const PAGE_MAX: usize = 500;
+/// Reports that are kept; [`Reports::sweep`] removes what is more.
+const KEPT_MAX: usize = 20_000;
 /// Reports looked at for one page, at most: closed ones lie between open ones.
-const LOOKED_AT_MAX: usize = 20_000;
+const LOOKED_AT_MAX: usize = KEPT_MAX;
+/// Reports looked at or removed in one step of a sweep.
+const STEP: usize = 200;
 
 /// Which reports are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +208,70 @@ impl Reports {
     }
 }
 
+/// A report as a sweep looks at it.
+struct Kept {
+    number: u64,
+    reporter: OwnedUserId,
+    is_closed: bool,
+}
+
+impl Reports {
+    /// Removes what is more than [`KEPT_MAX`]: closed reports, the oldest first; then the oldest of
+    /// whoever has reported most, so that one person's flood does not wash away what others say. How many
+    /// were removed.
+    ///
+    /// # Errors
+    /// Those of the store; what was removed until then stays removed.
+    pub async fn sweep(&self, pause: Duration) -> Result<usize> {
+        let store = self.rooms.store();
+        let mut scan = Scan::<ReportKey>::prefix(()).limit(STEP);
+        let mut kept = Vec::new();
+        loop {
+            let rows = store.scan(&scan).await?;
+            let Some(last) = rows.last().map(|row| row.key.at) else { break };
+            kept.extend(rows.into_iter().map(|row| Kept {
+                number: number_of(&row.key),
+                reporter: row.record.reporter,
+                is_closed: row.record.closing.is_some(),
+            }));
+            scan = scan.after((last,));
+            tokio::time::sleep(pause).await;
+        }
+        let surplus = surplus(kept, KEPT_MAX);
+        for step in surplus.chunks(STEP) {
+            let remove = |tx: Tx| async move {
+                step.iter().for_each(|number| tx.delete(&key(*number)));
+                Ok::<_, Error>(())
+            };
+            store.write(remove).await?;
+            tokio::time::sleep(pause).await;
+        }
+        if !surplus.is_empty() {
+            tracing::warn!(removed = surplus.len(), "too many reports: old ones were removed");
+        }
+        Ok(surplus.len())
+    }
+}
+
+/// The numbers of the reports that go, of all that are kept, the oldest first.
+fn surplus(kept: Vec<Kept>, max: usize) -> Vec<u64> {
+    let count = kept.len().saturating_sub(max);
+    let (closed, open): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|it| it.is_closed);
+    let mut gone: Vec<u64> = closed.iter().map(|it| it.number).take(count).collect();
+    let mut by_reporter: HashMap<OwnedUserId, VecDeque<u64>> = HashMap::new();
+    for report in open {
+        by_reporter.entry(report.reporter).or_default().push_back(report.number);
+    }
+    let mut heap: BinaryHeap<(usize, VecDeque<u64>)> =
+        by_reporter.into_values().map(|numbers| (numbers.len(), numbers)).collect();
+    while gone.len() < count {
+        let Some((_, mut numbers)) = heap.pop() else { break };
+        gone.extend(numbers.pop_front());
+        heap.push((numbers.len(), numbers));
+    }
+    gone
+}
+
 const fn key(number: u64) -> ReportKey {
     ReportKey { at: Stamp::At(Position(number)) }
 }
@@ -219,4 +292,65 @@ fn check_text(text: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::TooLarge(format!("The text has at most {TEXT_MAX} characters")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(number: u64, reporter: &str, is_closed: bool) -> Kept {
+        let reporter = UserId::parse(format!("@{reporter}:x")).unwrap();
+        Kept { number, reporter, is_closed }
+    }
+
+    #[test]
+    fn closed_reports_go_first_then_those_of_whoever_reports_most() {
+        let all = || {
+            let mut all = vec![kept(1, "a", false), kept(2, "b", true), kept(3, "b", false)];
+            all.extend((4..10).map(|number| kept(number, "flood", false)));
+            all.push(kept(10, "a", true));
+            all
+        };
+        assert_eq!(surplus(all(), 10), [0; 0]);
+        assert_eq!(surplus(all(), 9), [2]);
+        assert_eq!(surplus(all(), 5), [2, 10, 4, 5, 6]);
+        let most = surplus(all(), 2);
+        assert!(!most.contains(&9) && most.len() == 8, "{most:?}");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_removes_what_is_too_much() {
+        let server_name = ruma::owned_server_name!("x");
+        let clock = crate::Clock::system();
+        let rooms = Rooms::for_tests(crate::Store::in_memory(), clock, server_name).unwrap();
+        let reports = Reports::new(rooms.clone(), History::new(rooms));
+        let eve = UserId::parse("@eve:elsewhere.example").unwrap();
+        for reporter in ["@a:x", "@flood:x"] {
+            let reporter = UserId::parse(reporter).unwrap();
+            reports.report_user(&reporter, &eve, "spam".to_owned()).await.unwrap();
+        }
+        let flood = UserId::parse("@flood:x").unwrap();
+        let record = &ReportRecord {
+            at_ms: 0,
+            reporter: flood,
+            subject: ReportSubject::User(eve),
+            reason: None,
+            closing: None,
+        };
+        let store = reports.rooms.store();
+        for start in (1_000_000_u64..).step_by(5_000).take(4) {
+            let fill = |tx: Tx| async move {
+                for number in start..start + 5_000 {
+                    tx.put(&key(number), record)?;
+                }
+                Ok::<_, Error>(())
+            };
+            store.write(fill).await.unwrap();
+        }
+        assert_eq!(reports.sweep(Duration::ZERO).await.unwrap(), 2);
+        assert_eq!(reports.sweep(Duration::ZERO).await.unwrap(), 0);
+        let all = ReportsQuery { with_closed: true, before: Some(1_000_000), limit: 10 };
+        let first = reports.list(all).await.unwrap();
+        assert!(first.iter().any(|report| report.record.reporter.as_str() == "@a:x"));
+    }
 }

@@ -1,5 +1,5 @@
 //! Removes what has ended and nobody will ask for again: sessions of mails, login tokens, transaction
-//! ids, identifiers of files that were never uploaded, previews of links.
+//! ids, identifiers of files that were never uploaded, previews of links; and reports beyond their bound.
 //!
 //! A round goes through the tables in small steps with pauses between them, so that it disturbs nobody.
 //! Nothing is noted down: after a restart the next round finds what the one before left.
@@ -17,7 +17,8 @@ use pli_store::{Scan, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Clock, Error, Media, MilliSeconds, Previews, Result, accounts::validation::PROOF_LIFETIME_MS,
+    Clock, Error, Media, MilliSeconds, Previews, Reports, Result,
+    accounts::validation::PROOF_LIFETIME_MS,
 };
 
 /// Rows looked at in one step.
@@ -36,14 +37,21 @@ pub struct Sweep {
     clock: Clock,
     media: Media,
     previews: Previews,
+    reports: Reports,
     step_pause: Duration,
 }
 
 impl Sweep {
     /// Rounds through a store.
     #[must_use]
-    pub const fn new(store: Store, clock: Clock, media: Media, previews: Previews) -> Self {
-        Self { store, clock, media, previews, step_pause: STEP_PAUSE }
+    pub const fn new(
+        store: Store,
+        clock: Clock,
+        media: Media,
+        previews: Previews,
+        reports: Reports,
+    ) -> Self {
+        Self { store, clock, media, previews, reports, step_pause: STEP_PAUSE }
     }
 
     /// One round after the other until `stop`.
@@ -81,6 +89,7 @@ impl Sweep {
             .await?;
         removed += self.previews.sweep(self.step_pause).await?;
         removed += self.media.sweep(self.step_pause).await?;
+        removed += self.reports.sweep(self.step_pause).await?;
         Ok(removed)
     }
 
@@ -251,13 +260,16 @@ mod tests {
         let sources = (clock.clone(), Random::seeded(1));
         let name = ruma::owned_server_name!("x");
         let files = MediaFiles::in_memory();
-        let media = Media::new(store.clone(), sources, name, MediaSettings::default(), files);
+        let media =
+            Media::new(store.clone(), sources, name.clone(), MediaSettings::default(), files);
         let media = media.unwrap();
         let settings = crate::previews::PreviewSettings::default();
         let outgoing = crate::outgoing::Outgoing::new(false).unwrap();
         let place = (store.clone(), clock.clone());
         let previews = Previews::new(place, media.clone(), outgoing, settings);
-        let mut sweep = Sweep::new(store.clone(), clock.clone(), media, previews);
+        let rooms = crate::Rooms::for_tests(store.clone(), clock.clone(), name).unwrap();
+        let reports = Reports::new(rooms.clone(), crate::History::new(rooms));
+        let mut sweep = Sweep::new(store.clone(), clock.clone(), media, previews, reports);
         sweep.step_pause = Duration::ZERO;
         fill(&store, clock.now_ms()).await;
         test_clock.advance_ms(1);

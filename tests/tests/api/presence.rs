@@ -61,9 +61,16 @@ async fn presence_is_told_to_those_who_share_a_room_and_wakes_them() {
     let path = format!("/_matrix/client/v3/sync?set_presence=offline&filter={filter}");
     assert_eq!(bob.get(&path).await.ok().get("presence"), None);
     let before = quiet_sync(&eve, None).await;
+    // The snapshot of older clients tells it too.
+    let snapshot = async || {
+        let all = eve.get("/_matrix/client/v3/initialSync").await.ok();
+        json!({ "presence": { "events": all["presence"] } })
+    };
+    assert_eq!(told(&snapshot().await, &alice), None);
     eve.post(&format!("/_matrix/client/v3/join/{room}"), json!({})).await.ok();
     let after = quiet_sync(&eve, before["next_batch"].as_str()).await;
     assert_eq!(told(&after, &alice).unwrap()["presence"], "online");
+    assert_eq!(told(&snapshot().await, &alice).unwrap()["presence"], "online");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,12 @@
 //! direct conversations, push rules
 //! (<https://spec.matrix.org/v1.19/client-server-api/#room-upgrades>).
 
+use pli_federation::event_format::Pdu;
 use pli_schema::{
     Topic,
     records::{
         push::{PushRulesKey, PushRulesRecord},
+        rooms::{MemberKey, RoomByIdKey},
         sync::AccountDataKey,
     },
 };
@@ -17,45 +19,66 @@ use super::{Room, Rooms};
 use crate::{Error, Result, account_data};
 
 impl Rooms {
-    /// Carries a user's settings over to a room that they have just joined, if it replaces one in which
-    /// they have been. The join stands whether this works or not.
-    pub(super) async fn carry_settings_over(&self, user_id: &UserId, room: &Room) {
-        if let Err(error) = self.try_carry_over(user_id, room).await {
-            tracing::warn!(%error, "settings could not be carried over to the room of an upgrade");
-        }
-    }
-
-    async fn try_carry_over(&self, user_id: &UserId, room: &Room) -> Result<()> {
-        let Some(old) = self.predecessor(room).await? else {
-            return Ok(());
-        };
-        let known = match self.room_number(&old).await? {
-            Some(number) => self.member(number, user_id).await?.is_some(),
-            None => false,
-        };
-        if !known || !self.is_local(user_id) {
-            return Ok(());
-        }
-        let (old, new) = (&*old, &*room.id);
-        self.store()
-            .write(|tx| async move {
-                carry_tags(&tx, user_id, (old, new)).await?;
-                carry_direct(&tx, user_id, (old, new)).await?;
-                carry_rules(&tx, user_id, (old, new)).await
-            })
-            .await
-    }
-
     /// The room that a room replaces.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn predecessor(&self, room: &Room) -> Result<Option<OwnedRoomId>> {
         let create: Option<Value> = self.current_content(room.number, "m.room.create").await?;
-        let predecessor = create.as_ref().and_then(|create| create.get("predecessor"));
-        let id = predecessor.and_then(|predecessor| predecessor.get("room_id"));
-        Ok(id.and_then(Value::as_str).and_then(|id| RoomId::parse(id).ok()))
+        Ok(create.as_ref().and_then(predecessor_in))
     }
+
+    /// As [`carry_settings_over`], for a user who has joined already: with the help of another server.
+    pub(super) async fn carry_settings_after_join(
+        &self,
+        user_id: &UserId,
+        room: &Room,
+    ) -> Result<()> {
+        let create = self.current_state_event(room.number, "m.room.create", "").await?;
+        let Some(create) = create else { return Ok(()) };
+        let (create, new) = (&*create.pdu()?, &*room.id);
+        self.store()
+            .write(|tx| async move { carry_settings_over(&tx, user_id, (new, create)).await })
+            .await
+    }
+}
+
+/// The room that a room with this content of `m.room.create` replaces.
+fn predecessor_in(create: &Value) -> Option<OwnedRoomId> {
+    let id = create.get("predecessor")?.get("room_id")?.as_str()?;
+    RoomId::parse(id).ok()
+}
+
+/// Carries a user's settings over to a room that they join in this transaction, if it replaces one in
+/// which they have been. Settings that cannot be read stay where they are: the join does not fail for it.
+pub(super) async fn carry_settings_over(
+    tx: &Tx,
+    user_id: &UserId,
+    (new, create): (&RoomId, &Pdu),
+) -> Result<()> {
+    let content: Option<Value> = serde_json::from_str(create.content.get()).ok();
+    let Some(old) = content.as_ref().and_then(predecessor_in) else {
+        return Ok(());
+    };
+    let Some(room) = tx.get(&RoomByIdKey { room_id: old.clone() }).await? else {
+        return Ok(());
+    };
+    if tx.get(&MemberKey { room, user_id: user_id.to_owned() }).await?.is_none() {
+        return Ok(());
+    }
+    match carry(tx, user_id, (&old, new)).await {
+        Err(Error::Bug(error)) => {
+            tracing::warn!(error, "settings could not be carried over to the room of an upgrade");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn carry(tx: &Tx, user_id: &UserId, rooms: (&RoomId, &RoomId)) -> Result<()> {
+    carry_tags(tx, user_id, rooms).await?;
+    carry_direct(tx, user_id, rooms).await?;
+    carry_rules(tx, user_id, rooms).await
 }
 
 async fn data(

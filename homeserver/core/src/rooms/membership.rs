@@ -66,11 +66,7 @@ impl Rooms {
         }
         let expects = Expects::Not(Membership::Join);
         let who = (user_id, user_id);
-        let joined = self.set_membership_as(room, who, &content, expects, sending).await?;
-        if !joined.existed {
-            self.carry_settings_over(user_id, room).await;
-        }
-        Ok(joined)
+        self.set_membership_as(room, who, &content, expects, sending).await
     }
 
     /// Invites a user. Nothing happens if the user is invited already by the same person.

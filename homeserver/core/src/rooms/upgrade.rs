@@ -82,9 +82,6 @@ impl Rooms {
             .write(|tx| async move { self.stage_upgrade(&tx, room, upgrade).await })
             .await?;
         staged.into_iter().for_each(|staged| self.keep_staged(staged));
-        if let Some(room) = self.room_by_id(&id).await? {
-            self.carry_settings_over(&upgrade.user_id, &room).await;
-        }
         Ok(id)
     }
 

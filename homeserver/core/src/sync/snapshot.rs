@@ -2,7 +2,7 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3initialsync>,
 //! <https://spec.matrix.org/v1.19/client-server-api/#room-previews>).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pli_schema::{RoomNumber, records::rooms::Membership};
 use ruma::{RoomId, api::client::filter::RoomEventFilter};
@@ -50,12 +50,24 @@ impl Sync {
         let global = data.iter().filter(|event| event.room_id.is_empty());
         let mut account_data: Vec<String> = global.map(AccountDataEvent::to_json).collect();
         account_data.push(parts.push.rules_event(viewer.user_id).await?.json().get().to_owned());
+        let presence = self.presence_of_all(viewer).await?;
         let mut out = Object::new();
         out.raw("rooms", &json::array(&rooms))
             .raw("account_data", &json::array(&account_data))
-            .raw("presence", "[]")
+            .raw("presence", &json::array(&presence))
             .string("end", &Boundary::after_commit(now).to_string());
         Ok(out.finish())
+    }
+
+    /// `m.presence` of all who are there and whom the user sees.
+    async fn presence_of_all(&self, viewer: Viewer<'_>) -> Result<Vec<String>> {
+        let (parts, user_id) = (&self.parts, viewer.user_id);
+        let ignored = parts.account_data.ignored_users(user_id).await?;
+        let rooms = parts.notifier.memberships(user_id).await?;
+        let (observer, span) = ((user_id, &*rooms), (None, parts.presence.serial()));
+        let events = parts.presence.events(observer, span, &BTreeSet::new()).await?;
+        let told = events.into_iter().filter(|event| !ignored.contains(&event.sender));
+        Ok(told.map(|event| event.json).collect())
     }
 
     async fn snapshot(

@@ -69,8 +69,13 @@ impl Rooms {
 
     /// What is done after a user has joined a room with the help of another server.
     pub async fn joined_elsewhere(&self, user_id: &UserId, room: pli_schema::RoomNumber) {
-        if let Ok(room) = self.room(room).await {
-            self.carry_settings_over(user_id, &room).await;
+        let carried = match self.room(room).await {
+            Ok(room) => self.carry_settings_after_join(user_id, &room).await,
+            Err(error) => Err(error),
+        };
+        // The join stands whether this works or not.
+        if let Err(error) = carried {
+            tracing::warn!(%error, "settings could not be carried over to the room of an upgrade");
         }
     }
 }

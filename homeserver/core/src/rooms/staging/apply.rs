@@ -25,6 +25,7 @@ use crate::{
     Error, Result,
     rooms::{
         authorize::format_error,
+        carry_over::carry_settings_over,
         members::{MemberContent, membership_of},
         relations::Relation,
     },
@@ -153,6 +154,12 @@ impl Staging<'_> {
             let at = Stamp::Commit;
             let user_id = user_id.clone();
             self.tx.put(&SharingChangeKey { at, room: self.room.number, user_id }, &is)?;
+        }
+        if is && !was && self.rooms.is_local(&user_id) {
+            let create = self.state_pdu("m.room.create", "").await?;
+            if let Some(create) = create {
+                carry_settings_over(self.tx, &user_id, (&self.room.id, &create)).await?;
+            }
         }
         if self.rooms.is_local(&user_id) {
             self.tx.wake(Topic::Rooms(user_id.clone()));
