@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from common import Person, Pli, Scenes, Wire, bodies, member
+from common import Person, bodies, member, suite
 
 
 class Window:
@@ -83,16 +83,5 @@ def play(scenes, directory, url):
         window.close()
 
 
-def main(directory):
-    scenes, server = Scenes("chat"), Pli(directory, wired=True)
-    wire = Wire(server, directory)
-    try:
-        play(scenes, directory, wire.url)
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    suite("chat", sys.argv[1], lambda scenes, url, directory: play(scenes, directory, url))

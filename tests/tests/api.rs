@@ -54,6 +54,8 @@ mod people;
 mod presence;
 #[path = "api/profiles.rs"]
 mod profiles;
+#[path = "api/proofs.rs"]
+mod proofs;
 #[path = "api/reports.rs"]
 mod reports;
 #[path = "api/room_previews.rs"]

@@ -18,6 +18,7 @@ pub mod filters;
 pub mod history;
 pub mod invitations;
 pub mod invite_permission;
+mod jobs;
 pub mod json;
 pub mod mail;
 pub mod media;

@@ -12,5 +12,5 @@ pub mod rooms;
 pub use self::{
     address_rules::NewAddressRule,
     addresses::{Answer, DomainList, Grant, Refusal},
-    domains::{Checked, DomainChange, Impact, NewDomain, Policy},
+    domains::{Checked, DomainChange, Impact, Policy},
 };

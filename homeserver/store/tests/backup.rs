@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+mod common;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -16,6 +18,7 @@ use std::{
     },
 };
 
+use common::options;
 use pli_schema::{
     EventNumber, Key, Position, RoomNumber, Stamp, StateKeyNumber, StateRoot,
     records::{
@@ -23,21 +26,10 @@ use pli_schema::{
         rooms::{StateKeyKey, StateTypeKey, TimelineKey, TimelineRecord},
     },
 };
-use pli_store::{
-    Durability, OpenOptions, Scan, StateTree, Store, StoreError, encode_value, restore,
-};
-
-fn options(dir: &Path) -> OpenOptions {
-    OpenOptions {
-        dir: dir.to_owned(),
-        server_name: "pli.example".to_owned(),
-        durability: Durability::Relaxed,
-        cache_bytes: 8 * 1_024 * 1_024,
-    }
-}
+use pli_store::{Durability, Scan, StateTree, Store, StoreError, encode_value, restore};
 
 async fn open(dir: &Path) -> Store {
-    Store::open(options(dir)).await.unwrap().0
+    Store::open(options(dir, Durability::Relaxed)).await.unwrap().0
 }
 
 async fn event(store: &Store, room: u64, n: u64) -> Position {

@@ -8,22 +8,16 @@
     reason = "a test fails loudly"
 )]
 
+mod common;
+
 use std::path::Path;
 
+use common::options;
 use pli_schema::records::meta::{FormatKey, FormatRecord, NumberBlockKey};
 use pli_store::{Durability, OpenOptions, Opened, Store, StoreError};
 
-fn options(dir: &Path) -> OpenOptions {
-    OpenOptions {
-        dir: dir.to_owned(),
-        server_name: "pli.example".to_owned(),
-        durability: Durability::Sync,
-        cache_bytes: 8 * 1_024 * 1_024,
-    }
-}
-
 async fn open(dir: &Path) -> Result<(Store, Opened), StoreError> {
-    Store::open(options(dir)).await
+    Store::open(options(dir, Durability::Sync)).await
 }
 
 async fn put(store: &Store, kind: u8, value: u64) {
@@ -99,7 +93,10 @@ async fn a_closed_store_says_so() {
 async fn another_servers_data_and_a_newer_format_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path()).await;
-    let other = OpenOptions { server_name: "other.example".to_owned(), ..options(dir.path()) };
+    let other = OpenOptions {
+        server_name: "other.example".to_owned(),
+        ..options(dir.path(), Durability::Sync)
+    };
     let Err(StoreError::Unusable(text)) = Store::open(other).await else { panic!("opened") };
     assert!(text.contains("pli.example") && text.contains("other.example"), "{text}");
 

@@ -17,9 +17,9 @@ pub enum DomainKind {
     Blocked,
 }
 
-/// An entry of the allow-list.
+/// What an entry of the allow-list says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DomainRecord {
+pub struct DomainEntry {
     /// Domains below it count too.
     pub sub_domains: bool,
     /// The label in display names; `None` derives it from the domain.
@@ -34,6 +34,13 @@ pub struct DomainRecord {
     pub valid_until_ms: Option<u64>,
     /// A note of the admins.
     pub note: Option<String>,
+}
+
+/// An entry of the allow-list. (On disk the fields of `entry` come first, without a frame.)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainRecord {
+    /// What it says.
+    pub entry: DomainEntry,
     /// Who added it; `None` for the server's configuration.
     pub added_by: Option<OwnedUserId>,
     /// When, in milliseconds since 1970.

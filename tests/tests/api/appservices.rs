@@ -309,7 +309,17 @@ async fn networks_are_found_and_have_directories() {
     alice.get(&format!("{base}/protocol/icq")).await.refused(404, "M_NOT_FOUND");
     let list = alice.get(&format!("{base}/location/irc?channel=%23x")).await.ok();
     assert_eq!(list, json!([found[0]]));
-    alice.get(&format!("{base}/user/irc?nickname=x")).await.refused(404, "M_NOT_FOUND");
+    let by_nickname = format!("{base}/user/irc?nickname=x");
+    alice.get(&by_nickname).await.refused(404, "M_NOT_FOUND");
+    let people = json!([
+        { "userid": "@_bridge_x:pli.test", "protocol": "irc", "fields": { "nickname": "x" } },
+        { "protocol": "irc", "fields": {} },
+    ]);
+    service.answer("/_matrix/app/v1/thirdparty/user", 200, people.clone());
+    assert_eq!(alice.get(&by_nickname).await.ok(), json!([people[0]]));
+    let of_user = format!("{base}/user?userid=%40_bridge_x:pli.test");
+    assert_eq!(alice.get(&of_user).await.ok(), json!([people[0]]));
+    alice.get(&format!("{base}/user/icq?nickname=x")).await.refused(404, "M_NOT_FOUND");
     let of_alias = format!("{base}/location?alias=%23x:y.example");
     assert_eq!(alice.get(&of_alias).await.ok(), list);
     alice.get(&format!("{base}/user")).await.refused(400, "M_MISSING_PARAM");

@@ -107,6 +107,39 @@ async fn files_come_back_whole_and_in_parts_and_can_do_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn old_clients_get_files_without_a_token_where_the_administration_wants_it() {
+    const OLD: &str = "/_matrix/media/v3";
+    let server = TestServer::start_with(|config| config.media.allow_unauthenticated = true).await;
+    let alice = server.register("alice").await;
+    let png = uploaded(&alice, "p.png", "image/png", &PNG).await;
+    let whole = server.get(&format!("{OLD}/download/{png}")).await;
+    assert_eq!((whole.status, whole.bytes.as_slice()), (200, PNG.as_slice()));
+    assert_eq!(headers(&whole)["content-type"], "image/png");
+    assert!(headers(&whole)["content-disposition"].contains("p.png"));
+    assert!(headers(&whole)["content-security-policy"].starts_with("sandbox;"));
+    let named = server.get(&format!("{OLD}/download/{png}/other%20name.png")).await;
+    assert_eq!((named.status, named.bytes.as_slice()), (200, PNG.as_slice()));
+    assert!(headers(&named)["content-disposition"].contains("other name.png"));
+    let small = format!("{OLD}/thumbnail/{png}?width=32&height=32&method=crop");
+    let small = server.get(&small).await;
+    assert_eq!((small.status, headers(&small)["content-type"]), (200, "image/png"));
+    assert!(small.bytes.starts_with(&PNG[..8]), "it is an image");
+    for path in ["download/pli.test/unknown", "thumbnail/pli.test/unknown?width=32&height=32"] {
+        server.get(&format!("{OLD}/{path}")).await.refused(404, "M_NOT_FOUND");
+    }
+    // An identifier that is filled later, by whoever made it.
+    let made = alice.post("/_matrix/media/v1/create", json!({})).await.ok();
+    let place = made["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap();
+    let put = format!("{UPLOAD}/{place}?filename=x.json");
+    assert_eq!(alice.put(&put, json!({ "a": 1 })).await.ok(), json!({}));
+    let got = server.get(&format!("{OLD}/download/{place}")).await;
+    assert_eq!((got.status, &got.body), (200, &json!({ "a": 1 })));
+    assert!(headers(&got)["content-disposition"].contains("x.json"));
+    alice.put(&put, json!({})).await.refused(409, "M_CANNOT_OVERWRITE_MEDIA");
+    server.request(Method::PUT, &put, None, Some(&json!({}))).await.refused(401, "M_MISSING_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_identifier_is_made_first_and_filled_once() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);

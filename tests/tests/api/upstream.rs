@@ -117,6 +117,29 @@ async fn a_person_comes_from_a_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn single_sign_on_leads_to_a_page_and_keeps_where_to_go_back_to() {
+    const PATH: &str = "/_matrix/client/v3/login/sso/redirect";
+    let provider = FakeProvider::start().await.unwrap();
+    let server = with_provider(&provider, |_| {}).await;
+    let back = "https://client.example/?a=1&b=é#x";
+    let asked = format!("?redirectUrl={}", encode(back));
+    for (path, named) in [(PATH.to_owned(), None), (format!("{PATH}/fake"), Some("fake"))] {
+        let reply = server.get_redirect(&format!("{path}{asked}")).await;
+        assert_eq!(reply.status, 302, "{path}");
+        let place = reply.headers["location"].to_str().unwrap();
+        assert!(place.starts_with('/') && !place.starts_with("//"), "{place}");
+        assert_eq!(parameter(place, "redirectUrl").as_deref(), Some(back), "{place}");
+        assert_eq!(parameter(place, "provider").as_deref(), named, "{place}");
+        // Without an address to go back to there is nothing to do.
+        server.get_redirect(&path).await.refused(400, "M_MISSING_PARAM");
+    }
+    let unknown = server.get_redirect(&format!("{PATH}/other{asked}")).await;
+    assert_eq!(unknown.status, 404);
+    let off = with_provider(&provider, |config| config.oauth.enabled = false).await;
+    off.get_redirect(&format!("{PATH}{asked}")).await.refused(404, "M_UNRECOGNIZED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_matched_by_a_verified_address_only() {
     let provider = FakeProvider::start().await.unwrap();
     let server = with_provider(&provider, |_| {}).await;

@@ -11,9 +11,12 @@ use http::Method;
 use pli_core::{
     Error,
     accounts::{Accounts, profiles::DISPLAY_NAME},
-    policy::{Answer, DomainChange, Impact, NewDomain, Refusal},
+    policy::{Answer, DomainChange, Impact, Refusal},
 };
-use pli_schema::{EmailAddress, Language, records::policy::DomainKind};
+use pli_schema::{
+    EmailAddress, Language,
+    records::policy::{DomainEntry, DomainKind, DomainRecord},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,7 +65,7 @@ async fn list(State(accounts): State<Accounts>, _: Admin) -> Result<Json<Value>>
     let domains = accounts.policy().domains().await?;
     let domains: Vec<Value> = domains
         .into_iter()
-        .map(|(domain, entry)| {
+        .map(|(domain, DomainRecord { entry, added_by, added_at_ms })| {
             json!({
                 "domain": domain,
                 "sub_domains": entry.sub_domains,
@@ -72,8 +75,8 @@ async fn list(State(accounts): State<Accounts>, _: Admin) -> Result<Json<Value>>
                 "valid_from_ms": entry.valid_from_ms,
                 "valid_until_ms": entry.valid_until_ms,
                 "note": entry.note,
-                "added_by": entry.added_by,
-                "added_at_ms": entry.added_at_ms,
+                "added_by": added_by,
+                "added_at_ms": added_at_ms,
             })
         })
         .collect();
@@ -88,7 +91,7 @@ async fn put(
     Json(entry): Json<Entry>,
 ) -> Result<Json<Value>> {
     let dry_run = dry_run(query)?;
-    let change = DomainChange::Put(NewDomain {
+    let change = DomainChange::Put(DomainEntry {
         sub_domains: entry.sub_domains,
         organization: entry.organisation,
         kind: entry.kind,

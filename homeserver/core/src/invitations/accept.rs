@@ -1,20 +1,16 @@
 //! From an address that got an owner to the invitation of a user.
 
-use pli_schema::{
-    Topic,
-    records::{
-        invitations::{ThirdPartyInviteKey, ThirdPartyInviteRecord},
-        rooms::Membership,
-    },
+use pli_schema::records::{
+    invitations::{ThirdPartyInviteKey, ThirdPartyInviteRecord},
+    rooms::Membership,
 };
 use pli_store::{Row, Scan, Tx};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 use serde_json::{Map, Value, json};
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Invitations, THIRD_PARTY_INVITE, by_address};
-use crate::{Error, Result, rooms::Draft};
+use crate::{Error, Result, jobs::job_comes, rooms::Draft};
 
 impl Invitations {
     /// Turns invitations of addresses into invitations of users as soon as the addresses have owners,
@@ -26,19 +22,9 @@ impl Invitations {
             if let Err(error) = self.accept_all().await {
                 tracing::error!(%error, "invitations by e-mail could not be looked at");
             }
-            let job_comes = async {
-                loop {
-                    match commits.recv().await {
-                        Ok(commit) if commit.topics.contains(&Topic::Jobs) => return,
-                        Ok(_) => {}
-                        Err(RecvError::Lagged(_)) => return,
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = job_comes => {}
+                () = job_comes(&mut commits) => {}
             }
         }
     }

@@ -34,32 +34,33 @@ struct Paragraphs {
     hint: Text,
 }
 
+/// A mail with a code: its subject and why it comes, in French and English.
+const fn with_code(
+    (subject_fr, subject_en): (&'static str, &'static str),
+    fr: &'static str,
+    en: &'static str,
+) -> Paragraphs {
+    let subject = Text { fr: subject_fr, en: subject_en };
+    Paragraphs { subject, why: Text { fr, en }, hint: IGNORE }
+}
+
 const fn paragraphs(purpose: Purpose, letter: Letter) -> Paragraphs {
     match (letter, purpose) {
-        (Letter::Code, Purpose::Register) => Paragraphs {
-            subject: Text { fr: "Votre code d’inscription", en: "Your registration code" },
-            why: Text {
-                fr: "Vous avez demandé à créer un compte. Voici votre code :",
-                en: "You asked for an account. This is your code:",
-            },
-            hint: IGNORE,
-        },
-        (Letter::Code, Purpose::ResetPassword) => Paragraphs {
-            subject: Text { fr: "Votre nouveau mot de passe", en: "Your new password" },
-            why: Text {
-                fr: "Vous avez demandé à changer de mot de passe. Voici votre code :",
-                en: "You asked for a new password. This is your code:",
-            },
-            hint: IGNORE,
-        },
-        (Letter::Code, Purpose::AddEmail) => Paragraphs {
-            subject: Text { fr: "Confirmez votre adresse", en: "Confirm your address" },
-            why: Text {
-                fr: "Vous avez demandé à ajouter cette adresse à votre compte. Voici votre code :",
-                en: "You asked to add this address to your account. This is your code:",
-            },
-            hint: IGNORE,
-        },
+        (Letter::Code, Purpose::Register) => with_code(
+            ("Votre code d’inscription", "Your registration code"),
+            "Vous avez demandé à créer un compte. Voici votre code :",
+            "You asked for an account. This is your code:",
+        ),
+        (Letter::Code, Purpose::ResetPassword) => with_code(
+            ("Votre nouveau mot de passe", "Your new password"),
+            "Vous avez demandé à changer de mot de passe. Voici votre code :",
+            "You asked for a new password. This is your code:",
+        ),
+        (Letter::Code, Purpose::AddEmail) => with_code(
+            ("Confirmez votre adresse", "Confirm your address"),
+            "Vous avez demandé à ajouter cette adresse à votre compte. Voici votre code :",
+            "You asked to add this address to your account. This is your code:",
+        ),
         (Letter::Code, Purpose::Renew) => RENEWAL,
         (Letter::AccountExists, _) => Paragraphs {
             subject: Text { fr: "Vous avez déjà un compte", en: "You have an account already" },

@@ -5,7 +5,10 @@ use std::path::Path;
 use pli_schema::{
     Language,
     account_settings::MailSettings,
-    records::{accounts::Purpose, policy::DomainKind},
+    records::{
+        accounts::Purpose,
+        policy::{DomainEntry, DomainKind},
+    },
 };
 use pli_store::Store;
 use ruma::{
@@ -20,7 +23,7 @@ use crate::{
         AccountSettings, Accounts, DeviceWish, LoginIdentifier, LoginRequest, Operation,
         PasswordChange, RegisterRequest, Registered, Secret, ValidationRequest,
     },
-    policy::{DomainChange, NewDomain},
+    policy::DomainChange,
 };
 
 fn challenge<T: std::fmt::Debug>(result: Result<T>) -> UiaaInfo {
@@ -55,7 +58,7 @@ fn post() -> Post {
 
 impl Post {
     async fn allow(&self, domain: &str) {
-        let new = NewDomain {
+        let new = DomainEntry {
             sub_domains: true,
             organization: None,
             kind: DomainKind::Agent,

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use futures_util::{StreamExt, stream};
 use lettre::message::Mailbox;
 use pli_schema::{
-    Topic,
     account_settings::MailSettings,
     records::{
         accounts::{Letter, ValidationKey, ValidationRecord},
@@ -15,7 +14,6 @@ use pli_schema::{
 };
 use pli_store::{Row, Scan, Store};
 use ruma::OwnedServerName;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,6 +26,7 @@ use crate::{
         TokenHash,
         validation::{code_hash, lifetime_ms},
     },
+    jobs::job_comes,
 };
 
 /// Mails under way at once.
@@ -95,19 +94,9 @@ impl Mailer {
                 }
             }
             let pause = self.pause().await;
-            let job_comes = async {
-                loop {
-                    match commits.recv().await {
-                        Ok(commit) if commit.topics.contains(&Topic::Jobs) => return,
-                        Ok(_) => {}
-                        Err(RecvError::Lagged(_)) => return,
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = job_comes => {}
+                () = job_comes(&mut commits) => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

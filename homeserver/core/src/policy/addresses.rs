@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pli_schema::{
     EmailAddress, Language, Text,
     domains::candidates,
-    records::policy::{AddressRuleRecord, DomainKind, DomainRecord},
+    records::policy::{AddressRuleRecord, DomainEntry, DomainKind, DomainRecord},
 };
 
 /// A decision.
@@ -145,16 +145,16 @@ impl DomainList {
 
     /// The most specific entry that covers the address.
     #[must_use]
-    pub fn entry_for(&self, address: &EmailAddress) -> Option<(&str, &DomainRecord)> {
+    pub fn entry_for(&self, address: &EmailAddress) -> Option<(&str, &DomainEntry)> {
         candidates(address.domain()).find_map(|name| {
-            let (key, entry) = self.domains.get_key_value(name)?;
+            let (key, DomainRecord { entry, .. }) = self.domains.get_key_value(name)?;
             let covers = name == address.domain().as_str() || entry.sub_domains;
             covers.then_some((key.as_str(), entry))
         })
     }
 }
 
-fn judge(name: &str, entry: &DomainRecord, server_name: &str, now_ms: u64) -> Answer {
+fn judge(name: &str, entry: &DomainEntry, server_name: &str, now_ms: u64) -> Answer {
     if entry.kind == DomainKind::Blocked {
         return Answer::Refuse(Refusal::Blocked);
     }
@@ -177,8 +177,8 @@ fn judge(name: &str, entry: &DomainRecord, server_name: &str, now_ms: u64) -> An
 mod tests {
     use super::*;
 
-    pub(crate) fn entry(kind: DomainKind, sub_domains: bool) -> DomainRecord {
-        DomainRecord {
+    pub(crate) fn entry(kind: DomainKind, sub_domains: bool) -> DomainEntry {
+        DomainEntry {
             sub_domains,
             organization: None,
             kind,
@@ -186,8 +186,6 @@ mod tests {
             valid_from_ms: None,
             valid_until_ms: None,
             note: None,
-            added_by: None,
-            added_at_ms: 0,
         }
     }
 
@@ -206,21 +204,23 @@ mod tests {
                 ("bad.agents.example", entry(DomainKind::Blocked, true)),
                 (
                     "soon.example",
-                    DomainRecord { valid_from_ms: Some(200), ..entry(DomainKind::Agent, false) },
+                    DomainEntry { valid_from_ms: Some(200), ..entry(DomainKind::Agent, false) },
                 ),
                 (
                     "past.example",
-                    DomainRecord { valid_until_ms: Some(100), ..entry(DomainKind::Agent, false) },
+                    DomainEntry { valid_until_ms: Some(100), ..entry(DomainKind::Agent, false) },
                 ),
                 (
                     "other.example",
-                    DomainRecord {
+                    DomainEntry {
                         homeserver: Some("else.example".to_owned()),
                         ..entry(DomainKind::Agent, false)
                     },
                 ),
             ]
-            .map(|(name, entry)| (name.to_owned(), entry))
+            .map(|(name, entry)| {
+                (name.to_owned(), DomainRecord { entry, added_by: None, added_at_ms: 0 })
+            })
             .into(),
             addresses: [
                 ("mallory@agents.example".to_owned(), rule(DomainKind::Blocked)),

@@ -5,7 +5,7 @@ use pli_schema::{
     domains::candidates,
     records::{
         accounts::{EmailOwnerKey, Purpose, ValidationKey},
-        policy::{AddressRuleKey, AuditRecord, DomainKey, DomainKind, DomainRecord},
+        policy::{AddressRuleKey, AuditRecord, DomainEntry, DomainKey, DomainKind, DomainRecord},
     },
 };
 use pli_store::{Scan, Store, Tx};
@@ -29,30 +29,11 @@ pub struct Policy {
     open: bool,
 }
 
-/// An entry to be put on the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewDomain {
-    /// Domains below it count too.
-    pub sub_domains: bool,
-    /// The label in display names.
-    pub organization: Option<String>,
-    /// The kind.
-    pub kind: DomainKind,
-    /// The server that serves it; `None` for this one.
-    pub homeserver: Option<String>,
-    /// It counts from here, in milliseconds since 1970.
-    pub valid_from_ms: Option<u64>,
-    /// It counts until here, in milliseconds since 1970.
-    pub valid_until_ms: Option<u64>,
-    /// A note.
-    pub note: Option<String>,
-}
-
 /// A change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DomainChange {
     /// An entry is added or replaced.
-    Put(NewDomain),
+    Put(DomainEntry),
     /// An entry is removed. Accounts stay as they are.
     Remove,
 }
@@ -137,8 +118,8 @@ impl Policy {
             return Ok(Some(self.server_name.to_string()));
         }
         let list = self.whole_list().await?;
-        let entry = list.entry_for(address).filter(|(_, e)| e.kind != DomainKind::Blocked);
-        Ok(entry.and_then(|(_, entry)| entry.homeserver.clone()))
+        let found = list.entry_for(address).filter(|(_, found)| found.kind != DomainKind::Blocked);
+        Ok(found.and_then(|(_, found)| found.homeserver.clone()))
     }
 
     /// The list, by domain.
@@ -225,7 +206,7 @@ impl Policy {
         Ok(())
     }
 
-    fn record(&self, admin: &UserId, new: NewDomain) -> Result<DomainRecord> {
+    fn record(&self, admin: &UserId, new: DomainEntry) -> Result<DomainRecord> {
         let texts = [&new.organization, &new.note, &new.homeserver];
         let too_long = |text: &&Option<String>| {
             text.as_ref().is_some_and(|text| {
@@ -236,17 +217,8 @@ impl Policy {
             let text = "Label, note and server have at most 200 characters, none of them control";
             return Err(Error::invalid_param(text));
         }
-        Ok(DomainRecord {
-            sub_domains: new.sub_domains,
-            organization: new.organization,
-            kind: new.kind,
-            homeserver: new.homeserver,
-            valid_from_ms: new.valid_from_ms,
-            valid_until_ms: new.valid_until_ms,
-            note: new.note,
-            added_by: Some(admin.to_owned()),
-            added_at_ms: self.clock.now_ms(),
-        })
+        let (added_by, added_at_ms) = (Some(admin.to_owned()), self.clock.now_ms());
+        Ok(DomainRecord { entry: new, added_by, added_at_ms })
     }
 
     /// Whom a change would affect.

@@ -63,6 +63,17 @@ fn signatures(json: &str) -> serde_json::Value {
     value["signatures"].clone()
 }
 
+/// Alice with a device and her three keys, both uploaded.
+async fn alice_with_identity() -> (World, Device, Identity) {
+    let world = World::new();
+    let alice = world.device("@alice:x", "A").await;
+    let identity = Identity::new(&alice.user);
+    world.upload(&alice, alice.keys()).await.unwrap();
+    let upload = identity.upload();
+    world.encryption.upload_cross_signing_keys(&alice.user, &upload, false).await.unwrap();
+    (world, alice, identity)
+}
+
 #[tokio::test]
 async fn only_a_change_of_the_keys_needs_authentication() {
     let world = World::new();
@@ -133,15 +144,7 @@ async fn the_user_signing_key_is_for_its_owner_only() {
 
 #[tokio::test]
 async fn signatures_are_verified_before_they_are_stored() {
-    let world = World::new();
-    let alice = world.device("@alice:x", "A").await;
-    let identity = Identity::new(&alice.user);
-    world.upload(&alice, alice.keys()).await.unwrap();
-    world
-        .encryption
-        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
-        .await
-        .unwrap();
+    let (world, alice, identity) = alice_with_identity().await;
 
     // A device, signed by another key that claims to be the self-signing key.
     let forged = Signer::new(Some(&identity.self_signing.public));
@@ -198,15 +201,7 @@ async fn a_signature_of_somebody_elses_key_is_seen_by_its_maker_only() {
 
 #[tokio::test]
 async fn a_device_signs_the_own_master_key() {
-    let world = World::new();
-    let alice = world.device("@alice:x", "A").await;
-    let identity = Identity::new(&alice.user);
-    world.upload(&alice, alice.keys()).await.unwrap();
-    world
-        .encryption
-        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
-        .await
-        .unwrap();
+    let (world, alice, identity) = alice_with_identity().await;
     let signed = alice.key.sign(&alice.user, &identity.master_key());
     let upload = one(&alice.user, &identity.master.public, &signed);
     assert!(world.encryption.upload_signatures(&alice.user, &upload).await.unwrap().is_empty());
@@ -220,15 +215,7 @@ async fn a_device_signs_the_own_master_key() {
 
 #[tokio::test]
 async fn new_keys_make_old_signatures_go() {
-    let world = World::new();
-    let alice = world.device("@alice:x", "A").await;
-    let identity = Identity::new(&alice.user);
-    world.upload(&alice, alice.keys()).await.unwrap();
-    world
-        .encryption
-        .upload_cross_signing_keys(&alice.user, &identity.upload(), false)
-        .await
-        .unwrap();
+    let (world, alice, identity) = alice_with_identity().await;
     let signed = identity.self_signing.sign(&alice.user, &alice.signed_keys());
     world.encryption.upload_signatures(&alice.user, &one(&alice.user, "A", &signed)).await.unwrap();
     let next = Identity::new(&alice.user).upload();
