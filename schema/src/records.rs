@@ -16,4 +16,5 @@ pub mod policy;
 pub mod push;
 pub mod rooms;
 pub mod search;
+pub mod sending;
 pub mod sync;

@@ -300,4 +300,26 @@ tables! {
     RefusedKey = 0xf4,
     /// Files of other servers.
     RemoteMedia = 0xf5,
+    /// Events that wait to be sent, by server.
+    SendQueue = 0xec,
+    /// Servers to which this one sends.
+    Destination = 0xed,
+    /// Rooms of which a server missed events.
+    SendBehind = 0xee,
+    /// Messages to devices of other servers.
+    ToDeviceOut = 0xf0,
+    /// Users whose devices a server is to be told of.
+    DeviceListOut = 0xf1,
+    /// How far the sending is.
+    SendWatermark = 0xf6,
+    /// Devices of local users as others were told of them.
+    ToldDevice = 0xf7,
+    /// The streams of local users' devices.
+    ToldUser = 0xf8,
+    /// Users of other servers.
+    RemoteUser = 0xf9,
+    /// Devices of users of other servers.
+    RemoteDevice = 0xfa,
+    /// Messages to devices that came from other servers.
+    ReceivedToDevice = 0xfb,
 }

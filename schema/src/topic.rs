@@ -1,6 +1,6 @@
 //! What a commit is about, for those who wait.
 
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
 use crate::RoomNumber;
 
@@ -16,6 +16,8 @@ pub enum Topic {
     Rooms(OwnedUserId),
     /// Something for one device: to-device messages, one-time key counts.
     Device(OwnedUserId, OwnedDeviceId),
+    /// Something waits to be sent to another server.
+    Server(OwnedServerName),
     /// The allow-list of domains or another setting that is data changed.
     Policy,
     /// Work for the background jobs (pushes, mails, federation).

@@ -42,6 +42,7 @@ verified_tables! {
     push: PushRulesKey, PusherKey, PusherUserKey, PushWatermarkKey, PushQueueKey;
     rooms: RoomByIdKey, RoomKey, RoomHeadKey, EventByIdKey, EventKey, TimelineKey, StateTypeKey, StateKeyKey, MemberKey, UserRoomKey, RelationKey, TransactionKey, AliasKey, RoomAliasKey, PublicRoomKey, RoomActivityKey, AnnotationKey, ExpiredEventKey;
     search: SearchWordKey, SearchWatermarkKey;
+    sending: SendQueueKey, DestinationKey, SendBehindKey, ToDeviceOutKey, DeviceListOutKey, SendWatermarkKey, ToldDeviceKey, ToldUserKey, RemoteUserKey, RemoteDeviceKey, ReceivedToDeviceKey;
     sync: ReceiptKey, ReceiptStreamKey, PrivateReceiptStreamKey, ReceiptHeadKey, AccountDataKey, AccountDataStreamKey, FilterKey, ThreadSubscriptionKey, ThreadSubscriptionStreamKey, DehydratedDeviceKey, PresenceKey;
 }
 

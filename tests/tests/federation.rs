@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "federation/device_keys.rs"]
+mod device_keys;
 #[path = "federation/joins.rs"]
 mod joins;
 #[path = "federation/joins_invites.rs"]
@@ -20,3 +22,7 @@ mod joins_restricted;
 mod keys;
 #[path = "federation/partners.rs"]
 mod partners;
+#[path = "federation/sending.rs"]
+mod sending;
+#[path = "federation/sending_devices.rs"]
+mod sending_devices;

@@ -11,8 +11,8 @@ use pli_core::{
     delayed_events::DelayLimits,
     encryption::Encryption,
     federation::{
-        Edus, Inbound, KeyRing, Network, Openness, OwnKeys, Partners, Queries, Remote, RemoteParts,
-        RemoteRooms, Signed,
+        Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, Openness, OwnKeys,
+        Partners, Queries, Remote, RemoteParts, RemoteRooms, Sender, SenderParts, Signed,
     },
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
@@ -94,7 +94,10 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         parts.base_url.clone(),
     );
     let signed = federation(&parts)?;
-    let inbound = Inbound::new(rooms.clone(), signed.clone(), Edus::default());
+    let devices = devices(&parts, &rooms, (&encryption, &signed));
+    let edus = edus(&sync, (&rooms, &encryption, &devices));
+    let inbound = Inbound::new(rooms.clone(), signed.clone(), edus);
+    let sender = sender(&parts, (&sync, &rooms), (&devices, &encryption, &signed));
     let media = media(&parts)?;
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
@@ -102,6 +105,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         account_data: sync.account_data().clone(),
         accounts,
         delayed_events,
+        devices,
         encryption,
         filters: sync.filters().clone(),
         inbound: inbound.clone(),
@@ -113,6 +117,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         notices,
         push,
         rate_limits: RateLimits::new(config),
+        sender,
         sends: Sends::default(),
         receipts: sync.receipts().clone(),
         remote_rooms: RemoteRooms::new(rooms.clone(), signed.clone()),
@@ -132,14 +137,20 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     };
     let transactions = transactions(&parts, &state);
     let telling: BoxFuture<'static, ()> = Box::pin(transactions.run(state.stopping.0.clone()));
+    let sending: BoxFuture<'static, ()> =
+        Box::pin(state.sender.clone().run(state.stopping.0.clone()));
+    let asking: BoxFuture<'static, ()> =
+        Box::pin(state.devices.clone().run(state.stopping.0.clone()));
     let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
     let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
     let sweep = sweep(&parts, &state);
     let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
     let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
     let taking: BoxFuture<'static, ()> = Box::pin(inbound.run(state.stopping.0.clone()));
-    let mut background =
-        vec![delaying, follow, following, inviting, mails, pushing, sweeping, taking, telling];
+    let mut background = vec![
+        asking, delaying, follow, following, inviting, mails, pushing, sending, sweeping, taking,
+        telling,
+    ];
     background.extend(optional_work(config, &state));
     Ok(Assembled { state, background })
 }
@@ -309,6 +320,46 @@ fn sync_of(
         typing: Typing::new(rooms.clone(), notifier.clone()),
         notifier,
         stopping: stopping.0.clone(),
+    })
+}
+
+/// The devices of users of other servers.
+fn devices(parts: &Parts, rooms: &Rooms, (encryption, signed): (&Encryption, &Signed)) -> Devices {
+    Devices::new(DevicesParts {
+        rooms: rooms.clone(),
+        encryption: encryption.clone(),
+        signed: signed.clone(),
+        random: parts.random.clone(),
+    })
+}
+
+/// What takes what other servers tell.
+fn edus(sync: &Sync, (rooms, encryption, devices): (&Rooms, &Encryption, &Devices)) -> Edus {
+    Edus::new(EdusParts {
+        rooms: rooms.clone(),
+        typing: sync.typing().clone(),
+        receipts: sync.receipts().clone(),
+        presence: sync.presence().clone(),
+        encryption: encryption.clone(),
+        devices: devices.clone(),
+    })
+}
+
+/// What tells other servers what happens here.
+fn sender(
+    parts: &Parts,
+    (sync, rooms): (&Sync, &Rooms),
+    (devices, encryption, signed): (&Devices, &Encryption, &Signed),
+) -> Sender {
+    Sender::new(SenderParts {
+        rooms: rooms.clone(),
+        devices: devices.clone(),
+        encryption: encryption.clone(),
+        receipts: sync.receipts().clone(),
+        typing: sync.typing().clone(),
+        presence: sync.presence().clone(),
+        signed: signed.clone(),
+        random: parts.random.clone(),
     })
 }
 

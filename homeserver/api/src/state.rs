@@ -58,6 +58,8 @@ app_state! {
     accounts: Accounts,
     /// Events that are sent later.
     delayed_events: DelayedEvents,
+    /// The devices of users of other servers.
+    devices: pli_core::federation::Devices,
     /// Keys, to-device messages, device lists, backups.
     encryption: Encryption,
     /// Stored filters.
@@ -94,6 +96,8 @@ app_state! {
     rooms: Rooms,
     /// Searches messages.
     search: Search,
+    /// What tells other servers what happens here.
+    sender: pli_core::federation::Sender,
     /// Sends that are still to be answered.
     sends: Sends,
     /// The server's name and configuration.

@@ -20,6 +20,7 @@ mod signatures;
 mod signed_json;
 mod stock;
 mod to_device;
+mod to_device_servers;
 mod upload;
 
 use std::{
@@ -33,14 +34,14 @@ use ruma::{DeviceId, OwnedServerName, ServerName, UserId};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::{
-    cross_signing::CrossSigningUpload,
+    cross_signing::{CrossSigningUpload, is_cross_signing_key},
     device_lists::{DeviceListUpdates, device_list_changed},
     one_time_keys::{ClaimedKeys, KeyClaims},
-    query::QueriedKeys,
+    query::{PublishedKeys, QueriedKeys},
     removal::remove_device,
     signatures::{SignatureFailure, SignatureFailures},
     to_device::{Inbox, ToDeviceMessages},
-    upload::{KeyUpload, check_upload, put_upload},
+    upload::{KeyUpload, are_device_keys, check_upload, put_upload},
 };
 use crate::Clock;
 

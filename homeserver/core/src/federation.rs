@@ -5,10 +5,13 @@
 //! * [`Partners`] decides with whom this server speaks at all.
 //! * [`RemoteRooms`] lets users of other servers into rooms, and own users into theirs.
 //! * [`Queries`] asks other servers what clients want to know of them.
+//! * [`Devices`] knows the devices of users of other servers.
+//! * [`Sender`] tells other servers what happens here.
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
 pub mod check;
+mod devices;
 mod edus;
 mod inbound;
 mod key_ring;
@@ -20,18 +23,21 @@ mod pdus;
 mod peers;
 mod queries;
 mod remote;
+mod sender;
 mod turns;
 
 pub use self::{
     authenticate::Signed,
-    edus::Edus,
+    devices::{Devices, DevicesParts, KeysOfAll, ListOfDevices, Unreachable},
+    edus::{Edus, EdusParts},
     inbound::{Inbound, Outcomes, Transaction},
     key_ring::{KeyRing, NeededKey},
     membership::{Bound, Given, Handing, Invited, Join, RemoteRooms, ResolvedAlias},
     network::Network,
     own_keys::OwnKeys,
-    partners::{Contact, Contacts, NewPartner, Openness, Partners, Use},
+    partners::{Awaited, Contact, Contacts, NewPartner, Openness, Partners, Use},
     pdus::NotTaken,
     queries::{Queries, RemoteSpace},
     remote::{Bounds, Remote, RemoteError, RemoteParts},
+    sender::{Sender, SenderParts},
 };

@@ -234,7 +234,7 @@ impl Notifier {
                             device.notify.notify_waiters();
                         }
                     }
-                    Topic::Policy | Topic::Jobs => {}
+                    Topic::Server(_) | Topic::Policy | Topic::Jobs => {}
                 }
             }
         }

@@ -14,17 +14,22 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use pli_schema::records::{
-    rooms::RoomHeadKey,
-    sync::{PresenceKey, PresenceRecord},
+use pli_schema::{
+    RoomNumber,
+    records::{
+        rooms::RoomHeadKey,
+        sync::{PresenceKey, PresenceRecord},
+    },
 };
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, presence::PresenceState};
 
-use self::people::{Availability, People};
+use self::people::{Availability, Heard, People};
 use crate::{Error, Notifier, Result, json::Object, notifier::UserRooms, rooms::Rooms};
 
 /// Longest status message, in bytes.
 const STATUS_BYTES_MAX: usize = 1_024;
+/// How long it counts what another server said of a user, in milliseconds: 45 minutes.
+const HEARD_FOR_MS: u64 = 45 * 60_000;
 /// Time between two looks for what is to be told, at least.
 const TICK: Duration = Duration::from_millis(500);
 /// Clients that are woken for presence in a second, on average.
@@ -64,6 +69,15 @@ impl Seen {
         }
         out
     }
+}
+
+/// What another server says besides.
+#[derive(Clone, Debug, Default)]
+pub struct HeardAgo {
+    /// Milliseconds since the user was last active.
+    pub last_active_ago_ms: u64,
+    /// The status message.
+    pub status_msg: Option<String>,
 }
 
 /// `m.presence` of a user.
@@ -153,6 +167,33 @@ impl Presence {
             .await
     }
 
+    /// Another server says how its user is, which counts for a while.
+    pub fn hear(&self, user_id: &UserId, (state, active): (&PresenceState, bool), ago: HeardAgo) {
+        let HeardAgo { last_active_ago_ms, status_msg } = ago;
+        let Some(says) = Availability::of(state).filter(|_| self.enabled) else { return };
+        let now_ms = self.now_ms();
+        let last_active_ms = now_ms.saturating_sub(last_active_ago_ms);
+        let until_ms = now_ms.saturating_add(HEARD_FOR_MS);
+        let status_msg = status_msg.filter(|text| (1..=STATUS_BYTES_MAX).contains(&text.len()));
+        let heard = Heard { says, active, last_active_ms, until_ms };
+        self.people.lock().hear(user_id, (heard, status_msg), now_ms);
+    }
+
+    /// Whether there is a room through which the presence of a user is told.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn concerns_anyone(&self, user_id: &UserId) -> Result<bool> {
+        Ok(self.enabled && !self.audience(user_id).await?.is_empty())
+    }
+
+    /// What others see of a user now; `None` if nothing is in memory.
+    #[must_use]
+    pub fn seen(&self, user_id: &UserId) -> Option<Seen> {
+        let now_ms = self.now_ms();
+        self.people.lock().seen(user_id, now_ms)
+    }
+
     /// A device begins a sync, which makes its user online or what the request says.
     ///
     /// # Errors
@@ -229,6 +270,30 @@ impl Presence {
         self.people.lock().serial()
     }
 
+    /// Those who changed after `since` up to `until`, and what others see of them now.
+    #[must_use]
+    pub fn changes(&self, since: u64, until: u64) -> Vec<(OwnedUserId, Seen)> {
+        let now_ms = self.now_ms();
+        let people = self.people.lock();
+        let changed = people.changed(Some(since), until, TOLD_MAX).into_iter();
+        let seen = changed.map(|user_id| (people.seen(&user_id, now_ms), user_id));
+        seen.filter_map(|(seen, user_id)| Some((user_id, seen?))).collect()
+    }
+
+    /// The rooms through which others see a user.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audience(&self, user_id: &UserId) -> Result<Vec<RoomNumber>> {
+        let mut rooms = Vec::new();
+        for room in self.notifier.memberships(user_id).await?.joined() {
+            if self.is_small(room).await? {
+                rooms.push(room);
+            }
+        }
+        Ok(rooms)
+    }
+
     /// `m.presence` of those who changed after `since` up to `until` and share a room with the user, and
     /// of the user. Without `since`, or if it is of an earlier process, of all who are there. `also` are
     /// people who are new to the user.
@@ -275,7 +340,7 @@ impl Presence {
         Ok(false)
     }
 
-    async fn is_small(&self, room: pli_schema::RoomNumber) -> Result<bool> {
+    async fn is_small(&self, room: RoomNumber) -> Result<bool> {
         let head = self.rooms.store().get(&RoomHeadKey { room }).await?;
         Ok(head.is_some_and(|head| head.joined_members <= ROOM_MEMBERS_MAX))
     }

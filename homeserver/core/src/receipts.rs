@@ -25,6 +25,11 @@ use crate::{
 /// Receipts of others that a client gets with a whole room: the newest.
 const WHOLE_ROOM_MAX: usize = 1_000;
 
+/// Events that one receipt of another server may name.
+const HEARD_MAX: usize = 10;
+/// Bytes of the name of a thread at most: that of an event id.
+const THREAD_BYTES_MAX: usize = 255;
+
 /// How far a user says to have read.
 #[derive(Clone, Debug, Default)]
 pub struct Markers {
@@ -117,6 +122,36 @@ impl Receipts {
                 Ok(())
             })
             .await
+    }
+
+    /// A public receipt of a user of another server, who must be joined. Of the events those that are
+    /// not here say nothing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn hear(
+        &self,
+        room: RoomNumber,
+        user_id: &UserId,
+        (event_ids, ts_ms): (&[OwnedEventId], u64),
+        thread: &ReceiptThread,
+    ) -> Result<()> {
+        let mut newest: Option<ReceiptRecord> = None;
+        for event_id in event_ids.iter().take(HEARD_MAX) {
+            let pointer = self.rooms.pointer(event_id).await?;
+            let Some(pointer) = pointer.filter(|it| it.record.room == room) else { continue };
+            let (at, index) = (pointer.position, pointer.record.index);
+            if newest.as_ref().is_none_or(|newest| (newest.at, newest.index) < (at, index)) {
+                newest = Some(ReceiptRecord { event_id: event_id.clone(), ts_ms, at, index });
+            }
+        }
+        let thread = thread.as_str().unwrap_or_default().to_owned();
+        let Some(record) = newest.filter(|_| thread.len() <= THREAD_BYTES_MAX) else {
+            return Ok(());
+        };
+        let (user_id, kind) = (user_id.to_owned(), ReceiptKind::Read);
+        let receipt = &Checked { key: ReceiptKey { room, user_id, kind, thread }, record };
+        self.rooms.store().write(|tx| async move { put(&tx, receipt).await }).await
     }
 
     async fn entry(&self, room: &Room, user_id: &UserId, event_id: &EventId) -> Result<Entry> {

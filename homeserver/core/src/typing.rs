@@ -16,6 +16,8 @@ use crate::{Clock, MilliSeconds, Notifier, Result, rooms::Rooms};
 
 /// Longest time for which one notice counts.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// How long a user of another server types if nothing else is heard.
+const HEARD_FOR: Duration = Duration::from_secs(60);
 /// Users who type in one room at the same time; more are not shown.
 const USERS_MAX: usize = 200;
 /// Time between two looks for users who stopped without saying so.
@@ -88,6 +90,18 @@ impl Typing {
         let room = self.rooms.room_or_forbidden(room_id).await?.number;
         self.rooms.require_joined(room, user_id).await?;
         if self.note(room, user_id, timeout) {
+            self.tell(room);
+        }
+        Ok(())
+    }
+
+    /// Another server says that one of its users types in a room, or has stopped.
+    ///
+    /// # Errors
+    /// [`crate::Error::Forbidden`] if the user is not joined.
+    pub async fn hear(&self, room: RoomNumber, user_id: &UserId, typing: bool) -> Result<()> {
+        self.rooms.require_joined(room, user_id).await?;
+        if self.note(room, user_id, typing.then_some(HEARD_FOR)) {
             self.tell(room);
         }
         Ok(())

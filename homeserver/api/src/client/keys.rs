@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use pli_core::{
     encryption::{Encryption, KeyUpload, SignatureFailures},
+    federation::{Devices, Unreachable},
     token::SyncToken,
 };
 use pli_schema::Position;
@@ -44,12 +45,15 @@ async fn upload(
 }
 
 async fn query(
-    State(encryption): State<Encryption>,
+    State(devices): State<Devices>,
     user: UserOrGuest,
     Ruma(request): Ruma<get_keys::v3::Request>,
 ) -> Result<Ruma<get_keys::v3::Response>> {
-    let found = encryption.query_keys(user.user_id(), &request.device_keys).await?;
+    let wanted = &request.device_keys;
+    let all = devices.query(user.user_id(), wanted, request.timeout).await?;
+    let found = all.keys;
     let mut response = get_keys::v3::Response::new();
+    response.failures = failures(all.failures);
     response.device_keys = found.device_keys;
     response.master_keys = found.master_keys;
     response.self_signing_keys = found.self_signing_keys;
@@ -57,13 +61,21 @@ async fn query(
     Ok(Ruma(response))
 }
 
+/// The servers that could not be asked, as clients are told of them.
+fn failures(unreachable: Unreachable) -> BTreeMap<String, serde_json::Value> {
+    let told = |why: &str| serde_json::json!({ "errcode": "M_UNKNOWN", "error": why });
+    unreachable.into_iter().map(|(server, why)| (server.to_string(), told(why))).collect()
+}
+
 async fn claim(
-    State(encryption): State<Encryption>,
+    State(devices): State<Devices>,
     _: UserOrGuest,
     Ruma(request): Ruma<claim_keys::v3::Request>,
 ) -> Result<Ruma<claim_keys::v3::Response>> {
-    let keys = encryption.claim_keys(&request.one_time_keys).await?;
-    Ok(Ruma(claim_keys::v3::Response::new(keys)))
+    let (keys, unreachable) = devices.claim(&request.one_time_keys, request.timeout).await?;
+    let mut response = claim_keys::v3::Response::new(keys);
+    response.failures = failures(unreachable);
+    Ok(Ruma(response))
 }
 
 /// `to` is a hint only: what changed after it is told too, for the stream keeps the newest change of

@@ -41,5 +41,6 @@ endpoints! {
     query,
     thirdparty,
     transactions,
+    user_keys,
     version,
 }

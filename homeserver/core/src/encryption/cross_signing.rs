@@ -202,6 +202,17 @@ fn check(user_id: &UserId, upload: &CrossSigningUpload) -> Result<Vec<Checked>> 
     Ok(keys)
 }
 
+/// Whether a key has the form of a master key (or else of a self-signing key) of a user, also of another
+/// server.
+#[must_use]
+pub fn is_cross_signing_key(user_id: &UserId, is_master: bool, raw: &Raw<CrossSigningKey>) -> bool {
+    let (usage, name) = match is_master {
+        true => (CrossSigningUsage::Master, "master"),
+        false => (CrossSigningUsage::SelfSigning, "self_signing"),
+    };
+    check_key(user_id, usage, name, raw).is_ok()
+}
+
 fn check_key(
     user_id: &UserId,
     usage: CrossSigningUsage,

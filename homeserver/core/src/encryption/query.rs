@@ -17,7 +17,7 @@ use ruma::{
 
 use super::{
     Encryption,
-    signed_json::{Signatures, with_signatures},
+    signed_json::{Signatures, with_signatures, with_signatures_of},
 };
 use crate::Result;
 
@@ -120,5 +120,69 @@ impl Encryption {
             }
         }
         Ok(by_target)
+    }
+}
+
+/// The keys of a user of this server, as other servers may see them: without the names of devices, and
+/// with the user's own signatures only.
+#[derive(Clone, Debug, Default)]
+pub struct PublishedKeys {
+    /// The keys of the devices.
+    pub devices: BTreeMap<OwnedDeviceId, Raw<DeviceKeys>>,
+    /// The master key.
+    pub master_key: Option<Raw<CrossSigningKey>>,
+    /// The self-signing key.
+    pub self_signing_key: Option<Raw<CrossSigningKey>>,
+}
+
+impl Encryption {
+    /// The keys of a user of this server for other servers; nothing for other users.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn published_keys(&self, user_id: &UserId) -> Result<PublishedKeys> {
+        if !self.is_local(user_id) {
+            return Ok(PublishedKeys::default());
+        }
+        let user_id = user_id.to_owned();
+        let signatures = self.visible_signatures(&user_id, &user_id).await?;
+        let none = Signatures::new();
+        let mut published = PublishedKeys::default();
+        for row in self.store.scan(&Scan::<DeviceKeysKey>::prefix((user_id.clone(),))).await? {
+            let device_id = row.key.device_id;
+            let signatures = signatures.get(device_id.as_str()).unwrap_or(&none);
+            let json = with_signatures(&row.record.json, signatures, None)?;
+            published.devices.insert(device_id, Raw::from_json(json));
+        }
+        let mut found = QueriedKeys::default();
+        self.cross_signing_keys_of(&user_id, &user_id, &signatures, &mut found).await?;
+        published.master_key = found.master_keys.remove(&user_id);
+        published.self_signing_key = found.self_signing_keys.remove(&user_id);
+        Ok(published)
+    }
+
+    /// The master key of a user of another server, with the signatures that a user of this server has
+    /// put on it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn signed_by(
+        &self,
+        signer: &UserId,
+        user_id: &OwnedUserId,
+        master_key: &Raw<CrossSigningKey>,
+    ) -> Result<Raw<CrossSigningKey>> {
+        let text = master_key.json().get();
+        let mut signatures = BTreeMap::new();
+        for row in self.store.scan(&Scan::<KeySignatureKey>::prefix((user_id.clone(),))).await? {
+            // A key is in its own text: signatures of an earlier one are not.
+            if row.key.signer == signer && text.contains(&row.key.target) {
+                signatures.insert(row.key.signing_key_id, row.record);
+            }
+        }
+        if signatures.is_empty() {
+            return Ok(master_key.clone());
+        }
+        Ok(Raw::from_json(with_signatures_of(text, signer, &signatures)?))
     }
 }

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 
 use pli_schema::{
     Stamp, Topic,
-    records::encryption::{
-        CrossSigningKeyKey, CrossSigningUsage, DeviceKeysKey, KeySignatureKey, SignatureChangeKey,
+    records::{
+        encryption::{
+            CrossSigningKeyKey, CrossSigningUsage, DeviceKeysKey, KeySignatureKey,
+            SignatureChangeKey,
+        },
+        sending::RemoteUserKey,
     },
 };
 use pli_store::Tx;
@@ -83,9 +87,6 @@ impl Encryption {
             Err(Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(failure("M_INVALID_PARAM", &error.to_string()))),
         };
-        if !self.is_local(owner) {
-            return Ok(Err(failure("M_NOT_FOUND", "The key is not known here")));
-        }
         let (signed, signer) = (&signed, &signer.to_owned());
         self.store
             .write(|tx| async move {
@@ -188,11 +189,9 @@ async fn require_master(
     key_id: &str,
     signed: &SignedJson,
 ) -> Result<Result<(), SignatureFailure>> {
-    let usage = CrossSigningUsage::Master as u8;
-    let key = CrossSigningKeyKey { user_id: owner.clone(), usage };
-    Ok(match tx.get(&key).await? {
-        Some(master) if master.public_key == key_id => {
-            if master.json == signed.canonical {
+    Ok(match master_key(tx, owner).await? {
+        Some((public_key, canonical)) if public_key == key_id => {
+            if canonical == signed.canonical {
                 Ok(())
             } else {
                 Err(invalid("What is signed is not the master key"))
@@ -200,6 +199,23 @@ async fn require_master(
         }
         _ => Err(failure("M_NOT_FOUND", "There is no such key to be signed")),
     })
+}
+
+/// The public key and the canonical JSON of a user's master key; of a user of another server as far as
+/// it is known here.
+async fn master_key(tx: &Tx, owner: &OwnedUserId) -> Result<Option<(String, String)>> {
+    let usage = CrossSigningUsage::Master as u8;
+    let key = CrossSigningKeyKey { user_id: owner.clone(), usage };
+    if let Some(record) = tx.get(&key).await? {
+        return Ok(Some((record.public_key, record.json)));
+    }
+    let remote = tx.get(&RemoteUserKey { user_id: owner.clone() }).await?;
+    let Some(json) = remote.and_then(|record| record.master_key) else { return Ok(None) };
+    let raw: Box<RawValue> = serde_json::from_str(&json)
+        .map_err(|error| Error::bug(format!("stored master key: {error}")))?;
+    let key = SignedJson::parse(&raw)?;
+    let public_key = key.keys()?.values().next().map(|&key| key.to_owned());
+    Ok(public_key.map(|public_key| (public_key, key.canonical)))
 }
 
 /// Signatures to be added: the signing key's id, and its public key if that key may sign here.

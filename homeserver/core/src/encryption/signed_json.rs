@@ -161,3 +161,25 @@ pub(super) fn with_signatures(
     }
     serde_json::value::to_raw_value(&object).map_err(bug)
 }
+
+/// A signed object that came with its signatures, with those of one signer besides.
+///
+/// # Errors
+/// [`Error::Bug`] if the text is no object.
+pub(super) fn with_signatures_of(
+    json: &str,
+    signer: &UserId,
+    signatures: &BTreeMap<String, String>,
+) -> Result<Box<RawValue>> {
+    let bug = |error: serde_json::Error| Error::bug(format!("stored key: {error}"));
+    let mut object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(json).map_err(bug)?;
+    let all = object.entry("signatures").or_insert_with(|| serde_json::json!({}));
+    if let Some(all) = all.as_object_mut() {
+        let own = all.entry(signer.as_str()).or_insert_with(|| serde_json::json!({}));
+        if let Some(own) = own.as_object_mut() {
+            own.extend(signatures.iter().map(|(key, text)| (key.clone(), text.clone().into())));
+        }
+    }
+    serde_json::value::to_raw_value(&object).map_err(bug)
+}

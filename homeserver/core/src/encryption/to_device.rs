@@ -10,6 +10,7 @@ use pli_schema::{
         accounts::DeviceKey,
         encryption::{ToDeviceKey, ToDeviceRecord},
         rooms::{TransactionKey, TransactionRecord},
+        sending::ToDeviceOutKey,
     },
 };
 use pli_store::{Scan, Tx};
@@ -26,7 +27,7 @@ use super::Encryption;
 use crate::{Error, Result};
 
 /// Largest message, the whole event in JSON: the limit of events.
-const MESSAGE_MAX_BYTES: usize = 65_536;
+pub(super) const MESSAGE_MAX_BYTES: usize = 65_536;
 
 /// To-device messages by recipient.
 pub type ToDeviceMessages =
@@ -52,8 +53,8 @@ struct Event<'a> {
 }
 
 impl Encryption {
-    /// Puts messages into the inboxes of devices of this server; users and devices that are not here
-    /// get nothing. The same transaction id of the same device does nothing a second time.
+    /// Puts messages into the inboxes of devices of this server, and into the outboxes for others; users
+    /// and devices that are not here get nothing. The same transaction id of the same device does nothing a second time.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a message above 64 KiB (nothing is sent then); those of the store.
@@ -73,7 +74,9 @@ impl Encryption {
         };
         let at_ms = self.clock.now_ms();
         let outgoing = self.local_messages(user_id, event_type, messages)?;
-        let (transaction, outgoing) = (&transaction, &outgoing);
+        let named = (&*transaction.scope, txn_id);
+        let remote = self.remote_messages(sender, event_type, named, messages)?;
+        let (transaction, outgoing, remote) = (&transaction, &outgoing, &remote);
         self.store
             .write(|tx| async move {
                 if tx.get(transaction).await?.is_some() {
@@ -85,13 +88,18 @@ impl Encryption {
                         put_message(&tx, (user_id, device_id), index, json)?;
                     }
                 }
+                for (index, (destination, edu)) in (0_u32..).zip(remote) {
+                    let (destination, at) = (destination.clone(), Stamp::Commit);
+                    tx.wake(Topic::Server(destination.clone()));
+                    tx.put(&ToDeviceOutKey { destination, at, index }, edu)?;
+                }
                 Ok(())
             })
             .await
     }
 
     /// The messages for users of this server, as events.
-    fn local_messages(
+    pub(super) fn local_messages(
         &self,
         sender: &UserId,
         event_type: &ToDeviceEventType,
@@ -179,7 +187,7 @@ fn raw(record: ToDeviceRecord) -> Result<Raw<AnyToDeviceEvent>> {
 }
 
 /// The devices of this server that a message is for.
-async fn recipients(
+pub(super) async fn recipients(
     tx: &Tx,
     user_id: &OwnedUserId,
     target: &DeviceIdOrAllDevices,
@@ -196,7 +204,7 @@ async fn recipients(
     })
 }
 
-fn put_message(
+pub(super) fn put_message(
     tx: &Tx,
     (user_id, device_id): (&OwnedUserId, OwnedDeviceId),
     index: u32,

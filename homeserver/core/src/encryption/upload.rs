@@ -204,6 +204,13 @@ pub fn check_upload(user_id: &UserId, device_id: &DeviceId, upload: &KeyUpload) 
     Ok(Checked { device_keys, one_time_keys: check_keys(&upload.one_time_keys)?, fallback_keys })
 }
 
+/// Whether a device's keys have the form that clients rely on, and are signed by the device: also those
+/// of users of other servers.
+#[must_use]
+pub fn are_device_keys(user_id: &UserId, device_id: &DeviceId, json: &RawValue) -> bool {
+    check_device_keys(user_id, device_id, json).is_ok()
+}
+
 /// The form that other servers and clients rely on, whatever this server makes of it (CVE-2025-61672).
 fn check_device_keys(
     user_id: &UserId,

@@ -1,6 +1,7 @@
 //! With whom this server speaks: partners and blocked servers are data in the store, changed while the
 //! server runs. What is decided for each request is read from memory.
 
+mod awaited;
 mod change;
 mod contacts;
 mod lists;
@@ -18,6 +19,7 @@ use ruma::{OwnedServerName, OwnedServerSigningKeyId, ServerName, serde::Base64};
 
 use self::lists::Lists;
 pub use self::{
+    awaited::Awaited,
     change::NewPartner,
     contacts::{Contact, Contacts},
     lists::Use,

@@ -61,12 +61,25 @@ impl Device {
     }
 }
 
+/// What another server said of its user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) says: Availability,
+    pub(super) active: bool,
+    /// When the user was last active, in milliseconds since 1970.
+    pub(super) last_active_ms: u64,
+    /// After this it does not count.
+    pub(super) until_ms: u64,
+}
+
 /// What others see.
 type Shown = (Availability, bool, Option<String>);
 
 #[derive(Debug, Default)]
 struct Person {
     devices: HashMap<OwnedDeviceId, Device>,
+    /// For a user of another server: nothing else is known of them.
+    heard: Option<Heard>,
     status_msg: Option<String>,
     last_active_ms: u64,
     shown: Shown,
@@ -77,6 +90,11 @@ struct Person {
 
 impl Person {
     fn now(&self, now_ms: u64) -> Shown {
+        if let Some(heard) = self.heard {
+            let says = if now_ms < heard.until_ms { heard.says } else { Availability::Offline };
+            let active = heard.active && says == Availability::Online;
+            return (says, active, self.status_msg.clone());
+        }
         let there = self.devices.values().filter(|device| device.is_there(now_ms));
         let mut best = there.map(|device| device.says).max().unwrap_or_default();
         if best == Availability::Online && now_ms >= self.last_active_ms.saturating_add(IDLE_MS) {
@@ -87,6 +105,9 @@ impl Person {
     }
 
     fn next_deadline(&self, now_ms: u64) -> Option<u64> {
+        if let Some(heard) = self.heard {
+            return Some(heard.until_ms).filter(|until_ms| *until_ms > now_ms);
+        }
         let idle = self.devices.values().filter(|device| device.syncs == 0);
         let leaves = idle.map(|device| device.last_sync_ms.saturating_add(SYNC_GRACE_MS));
         let rests = [ACTIVE_MS, IDLE_MS].map(|after| self.last_active_ms.saturating_add(after));
@@ -190,6 +211,21 @@ impl People {
         });
     }
 
+    /// Another server says how its user is.
+    pub(super) fn hear(
+        &mut self,
+        user_id: &UserId,
+        (heard, status_msg): (Heard, Option<String>),
+        now_ms: u64,
+    ) {
+        self.add(user_id, PresenceRecord::default());
+        if let Some(person) = self.people.get_mut(user_id) {
+            (person.heard, person.status_msg) = (Some(heard), status_msg);
+            person.last_active_ms = heard.last_active_ms;
+        }
+        self.look(user_id, now_ms);
+    }
+
     pub(super) fn end_sync(&mut self, user_id: &UserId, device_id: &DeviceId, now_ms: u64) {
         self.touch(user_id, device_id, now_ms, |_, device| {
             device.syncs = device.syncs.saturating_sub(1);
@@ -245,7 +281,9 @@ impl People {
             return;
         }
         if shown.0 == Availability::Offline {
-            self.gone.insert(user_id.to_owned(), person.record());
+            if person.heard.is_none() {
+                self.gone.insert(user_id.to_owned(), person.record());
+            }
             person.devices.retain(|_, device| device.is_there(now_ms));
         }
         person.shown = shown;

@@ -52,12 +52,26 @@ impl Rooms {
     /// Those of the store; [`crate::Error::Bug`] for a number that no room has.
     pub async fn residents(&self, room: RoomNumber) -> Result<Arc<Residents>> {
         let root = self.head(room).await?.state;
+        self.residents_at(room, root).await
+    }
+
+    /// The servers that are in a room in one of its states. What that costs is how it differs from the
+    /// state that was asked for last.
+    ///
+    /// # Errors
+    /// As [`Self::residents`].
+    pub async fn residents_at(&self, room: RoomNumber, root: StateRoot) -> Result<Arc<Residents>> {
         let residents = match self.caches.residents.get(&room) {
             Some((of, residents)) if of == root => return Ok(residents),
             Some((of, residents)) => self.residents_after(&residents, of, root).await?,
             None => match self.read_residents(room).await? {
-                (residents, Some(root)) => return Ok(self.keep_residents(room, root, residents)),
-                (residents, None) => return Ok(Arc::new(residents)),
+                (residents, Some(of)) if of == root => residents,
+                (residents, Some(of)) => self.residents_after(&residents, of, root).await?,
+                // A room that changes all the time: from its beginning.
+                (_, None) => {
+                    let nobody = Residents::default();
+                    self.residents_after(&nobody, StateRoot::EMPTY, root).await?
+                }
             },
         };
         Ok(self.keep_residents(room, root, residents))

@@ -6,6 +6,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use ruma::{OwnedServerName, ServerName};
 
+use super::awaited::Awaited;
 use crate::{Clock, MilliSeconds};
 
 /// Servers of which it is known.
@@ -36,17 +37,26 @@ impl Contact {
 #[derive(Clone, Debug)]
 pub struct Contacts {
     clock: Clock,
+    awaited: Awaited,
     kept: Arc<Mutex<LruCache<OwnedServerName, Contact>>>,
 }
 
 impl Contacts {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, kept: Arc::new(Mutex::new(LruCache::new(KEPT_MAX))) }
+        let kept = Arc::new(Mutex::new(LruCache::new(KEPT_MAX)));
+        Self { clock, awaited: Awaited::default(), kept }
     }
 
     /// A request of a server came and its signature was right.
     pub fn heard(&self, server: &ServerName) {
         self.note(server, |contact, now_ms| contact.heard_ms = Some(now_ms));
+        self.awaited.is_back(server);
+    }
+
+    /// The servers that somebody waits for.
+    #[must_use]
+    pub const fn awaited(&self) -> &Awaited {
+        &self.awaited
     }
 
     /// A server answered.
