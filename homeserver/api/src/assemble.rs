@@ -28,6 +28,7 @@ use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
 
 use crate::{
     AppState,
+    health::measure_sending,
     rate_limits::RateLimits,
     sends::Sends,
     state::{ServerInfo, Stopping},
@@ -189,6 +190,9 @@ fn optional_work(config: &Config, state: &AppState) -> Vec<BoxFuture<'static, ()
     if let Some(settings) = &config.rooms.retention {
         let rooms = state.rooms.clone();
         work.push(Box::pin(rooms.run_retention(retention(settings), stop.clone())));
+    }
+    if config.federation.enabled {
+        work.push(Box::pin(measure_sending(state.sender.clone(), stop.clone())));
     }
     if config.rooms.search {
         work.push(Box::pin(state.search.clone().run(stop.clone())));

@@ -4,6 +4,8 @@
 //!
 //! For orchestrators and Prometheus; Pli's own, see `docs/admin-guide.md`.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -13,8 +15,9 @@ use axum::{
 use http::{Method, StatusCode};
 use metrics::SetRecorderError;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
-use pli_core::Rooms;
+use pli_core::{Rooms, federation::Sender};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Routes, state::Stopping};
 
@@ -47,6 +50,27 @@ async fn ready(State(stopping): State<Stopping>, State(rooms): State<Rooms>) -> 
 /// The routes of this file, but for `/metrics`.
 pub fn routes(routes: Routes) -> Routes {
     routes.path(&Method::GET, "/health/live", live).path(&Method::GET, "/health/ready", ready)
+}
+
+/// How often it is looked at how it stands with other servers.
+const SENDING_EVERY: Duration = Duration::from_secs(15);
+
+/// Keeps the metrics of what is sent to other servers, until `stop` is cancelled.
+pub async fn measure_sending(sender: Sender, stop: CancellationToken) {
+    loop {
+        match sender.totals().await {
+            Ok(totals) => {
+                let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+                metrics::gauge!("pli_federation_destinations").set(count(totals.destinations));
+                metrics::gauge!("pli_federation_destinations_failing").set(count(totals.failing));
+            }
+            Err(error) => tracing::warn!(%error, "servers could not be counted"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SENDING_EVERY) => {}
+        }
+    }
 }
 
 /// Starts the metrics of this process and gives the router of their listener.

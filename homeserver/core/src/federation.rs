@@ -39,5 +39,5 @@ pub use self::{
     pdus::NotTaken,
     queries::{Queries, RemoteSpace},
     remote::{Bounds, Remote, RemoteError, RemoteParts},
-    sender::{Sender, SenderParts},
+    sender::{DestinationStatus, Sender, SenderParts, Totals},
 };

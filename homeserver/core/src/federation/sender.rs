@@ -15,6 +15,7 @@ mod edus;
 mod outbound;
 mod peers;
 mod route;
+mod status;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use self::peers::Peers;
+pub use self::status::{DestinationStatus, Totals};
 use super::{Devices, Signed};
 use crate::{Clock, Encryption, Error, Presence, Random, Receipts, Result, Rooms, Typing};
 
@@ -236,3 +238,6 @@ impl Sender {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,11 +61,27 @@ pub(super) struct Peers {
     peers: BTreeMap<OwnedServerName, Peer>,
     due: BTreeSet<(MilliSeconds, OwnedServerName)>,
     tasks: JoinSet<(OwnedServerName, Outcome)>,
+    /// Nothing is sent.
+    #[cfg(test)]
+    paused: bool,
 }
 
 impl Peers {
     pub(super) fn new(sender: Sender) -> Self {
-        Self { sender, peers: BTreeMap::new(), due: BTreeSet::new(), tasks: JoinSet::new() }
+        Self {
+            sender,
+            peers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            #[cfg(test)]
+            paused: false,
+        }
+    }
+
+    /// Peers that are never sent to.
+    #[cfg(test)]
+    pub(super) fn paused(sender: Sender) -> Self {
+        Self { paused: true, ..Self::new(sender) }
     }
 
     /// The lane of a server, read from the store unless it is in memory.
@@ -161,6 +177,10 @@ impl Peers {
     }
 
     fn start(&mut self, destination: &OwnedServerName) {
+        #[cfg(test)]
+        if self.paused {
+            return;
+        }
         let now_ms = self.sender.clock().now_ms();
         let Some(peer) = self.peers.get_mut(destination).filter(|peer| !peer.busy) else { return };
         if let Some(due_ms) = peer.due_ms.take() {
