@@ -1,9 +1,20 @@
 //! An authority of certificates for the servers of a test process, so that they speak TLS to each other.
 
-use std::{net::TcpListener, path::Path, sync::LazyLock};
+use std::{
+    net::TcpListener,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use pli_schema::config::Config;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 /// What all servers of the process use: PEM of the authority, of a certificate for `localhost` and
 /// `127.0.0.1`, and of its key.
@@ -24,6 +35,27 @@ fn make() -> Result<Authority, rcgen::Error> {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let certificate = CertificateParams::new(names)?.signed_by(&key, &root)?;
     Ok(Authority { root: root.pem(), certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
+/// The authority's certificate, PEM.
+#[must_use]
+pub fn root() -> &'static str {
+    &AUTHORITY.root
+}
+
+/// Speaks TLS as the servers do.
+#[must_use]
+pub fn acceptor() -> TlsAcceptor {
+    let made = || -> Result<ServerConfig, Box<dyn std::error::Error>> {
+        let chain = CertificateDer::from_pem_slice(AUTHORITY.certificate.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(AUTHORITY.key.as_bytes())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+        Ok(builder.with_single_cert(vec![chain], key)?)
+    };
+    let config = made().unwrap_or_else(|error| panic!("TLS for tests: {error}"));
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Lets a server take part in federation, on a free port that is also in its name.

@@ -5,6 +5,8 @@ pub mod appservice;
 pub mod authority;
 pub mod browser;
 pub mod fake_provider;
+pub mod fake_room;
+pub mod fake_server;
 pub mod openapi;
 pub mod process;
 pub mod reply;

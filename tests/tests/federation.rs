@@ -10,6 +10,12 @@
 
 #[path = "federation/device_keys.rs"]
 mod device_keys;
+#[path = "federation/inbound.rs"]
+mod inbound;
+#[path = "federation/inbound_gaps.rs"]
+mod inbound_gaps;
+#[path = "federation/inbound_reading.rs"]
+mod inbound_reading;
 #[path = "federation/joins.rs"]
 mod joins;
 #[path = "federation/joins_invites.rs"]

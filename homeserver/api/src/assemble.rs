@@ -11,8 +11,9 @@ use pli_core::{
     delayed_events::DelayLimits,
     encryption::Encryption,
     federation::{
-        Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, Openness, OwnKeys,
-        Partners, Queries, Remote, RemoteParts, RemoteRooms, Sender, SenderParts, Signed,
+        Backfill, Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, Openness,
+        OwnKeys, Partners, Queries, Readings, Remote, RemoteParts, RemoteRooms, Sender,
+        SenderParts, Signed,
     },
     mail::Mailer,
     media::{MediaFiles, MediaSettings},
@@ -105,6 +106,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let state = AppState {
         account_data: sync.account_data().clone(),
         accounts,
+        backfill: Backfill::new(rooms.clone(), signed.clone()),
         delayed_events,
         devices,
         encryption,
@@ -122,6 +124,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         sends: Sends::default(),
         receipts: sync.receipts().clone(),
         remote_rooms: RemoteRooms::new(rooms.clone(), signed.clone()),
+        readings: Readings::new(rooms.clone()),
         reports: Reports::new(rooms.clone(), History::new(rooms.clone())),
         rendezvous: Rendezvous::new(parts.clock.clone(), parts.random.clone()),
         rooms,

@@ -56,6 +56,8 @@ app_state! {
     account_data: AccountData,
     /// Accounts, devices, sessions.
     accounts: Accounts,
+    /// Fetches the past of rooms from other servers.
+    backfill: pli_core::federation::Backfill,
     /// Events that are sent later.
     delayed_events: DelayedEvents,
     /// The devices of users of other servers.
@@ -90,6 +92,8 @@ app_state! {
     remote_rooms: pli_core::federation::RemoteRooms,
     /// Mailboxes in which devices meet.
     rendezvous: Rendezvous,
+    /// Rooms as other servers read them.
+    readings: pli_core::federation::Readings,
     /// What people have reported.
     reports: Reports,
     /// Rooms: timelines, state, members.

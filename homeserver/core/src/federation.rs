@@ -10,6 +10,7 @@
 //! * [`OwnKeys`] is what this server publishes about its own.
 
 mod authenticate;
+mod backfill;
 pub mod check;
 mod devices;
 mod edus;
@@ -22,12 +23,15 @@ mod partners;
 mod pdus;
 mod peers;
 mod queries;
+mod reading;
 mod remote;
+mod request_signature;
 mod sender;
 mod turns;
 
 pub use self::{
     authenticate::Signed,
+    backfill::Backfill,
     devices::{Devices, DevicesParts, KeysOfAll, ListOfDevices, Unreachable},
     edus::{Edus, EdusParts},
     inbound::{Inbound, Outcomes, Transaction},
@@ -38,6 +42,7 @@ pub use self::{
     partners::{Awaited, Contact, Contacts, NewPartner, Openness, Partners, Use},
     pdus::NotTaken,
     queries::{Queries, RemoteSpace},
+    reading::{Readings, ServerReader, StateBefore},
     remote::{Bounds, Remote, RemoteError, RemoteParts},
     sender::{DestinationStatus, Sender, SenderParts, Totals},
 };

@@ -29,6 +29,7 @@ mod membership;
 mod mutual;
 mod networks;
 mod own_memberships;
+mod past;
 mod policy_facts;
 mod policy_lists;
 mod profiles;
@@ -73,6 +74,7 @@ pub use self::{
     membership::Change,
     mutual::MutualRooms,
     networks::Network,
+    past::Gap,
     profiles::Profile,
     remote::{HandOver, Outside, Step, TOLD_TO_STRANGERS, Template, Told},
     residents::Residents,
@@ -87,6 +89,7 @@ pub use self::{
 pub(crate) use self::{
     cache::Cache as ByteCache,
     incoming::order::{Absent, in_order},
+    members::membership_of,
 };
 use self::{cache::Cache, lanes::Lanes, server_acl::ServerAcl};
 use crate::{Appservices, Clock, Error, Numbers, Random, Result, policy::lists::PolicyList};

@@ -50,7 +50,7 @@ impl std::fmt::Display for SyncToken {
 
 /// A place between two events of a room's timeline: before the event at `index` among those of the
 /// commit at `position`, and after everything older. Written `t1_POSITION_INDEX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Boundary {
     /// The commit.
     pub position: Position,

@@ -4,13 +4,13 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#event-context>
 
 use axum::extract::State;
-use pli_core::{History, history::RenderOptions};
+use pli_core::{History, federation::Backfill, history::RenderOptions, token::Boundary};
 use ruma::{
     api::client::{context::get_context, room::get_room_event},
     serde::Raw,
 };
 
-use super::messages::{limit, raw, viewer};
+use super::messages::{behind, limit, raw, viewer};
 use crate::{Result, Routes, Ruma, UserOrGuest};
 
 /// Most events around one.
@@ -18,14 +18,28 @@ const CONTEXT_MAX: usize = 100;
 
 async fn context(
     State(history): State<History>,
+    State(backfill): State<Backfill>,
     user: UserOrGuest,
     Ruma(request): Ruma<get_context::v3::Request>,
 ) -> Result<Ruma<get_context::v3::Response>> {
     let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let limit = limit(request.limit).min(CONTEXT_MAX);
-    let context = history
-        .context(&reader, viewer(&user), &request.event_id, limit, request.filter)
-        .await?;
+    let ask = async || {
+        let filter = request.filter.clone();
+        history.context(&reader, viewer(&user), &request.event_id, limit, filter).await
+    };
+    let mut context = ask().await?;
+    let room = reader.room();
+    let oldest = Some(context.start).filter(|start| *start != Boundary::START);
+    let newest = context.place;
+    if backfill.fill(room, (oldest.map_or(Boundary::START, behind), newest)).await? {
+        context = ask().await?;
+    }
+    if context.start == Boundary::START
+        && let Some(edge) = backfill.edge(room).await?
+    {
+        context.start = edge;
+    }
     let mut response = get_context::v3::Response::new();
     response.start = Some(context.start.to_string());
     response.end = Some(context.end.to_string());

@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use http::Uri;
 use pli_core::{
     Error, History,
+    federation::Backfill,
     history::{Direction, MessagesQuery, RelTypes, Viewer},
     token::Boundary,
 };
@@ -21,8 +22,11 @@ use serde_json::value::RawValue;
 
 use crate::{Result, Routes, Ruma, UserOrGuest};
 
+/// Pages that are made anew because a part of the past was fetched meanwhile.
+const FILLS_MAX: usize = 3;
+
 /// The core's direction of ruma's.
-pub(super) const fn direction(direction: api::Direction) -> Direction {
+pub(crate) const fn direction(direction: api::Direction) -> Direction {
     match direction {
         api::Direction::Forward => Direction::Forward,
         api::Direction::Backward => Direction::Backward,
@@ -35,7 +39,7 @@ pub(super) fn boundary(token: Option<&String>) -> Result<Option<Boundary>> {
 }
 
 /// A number of events, bounded by the core.
-pub(super) fn limit(limit: ruma::UInt) -> usize {
+pub(crate) fn limit(limit: ruma::UInt) -> usize {
     usize::try_from(u64::from(limit)).unwrap_or(usize::MAX)
 }
 
@@ -76,8 +80,14 @@ fn rel_types(uri: &Uri) -> Result<RelTypes> {
     Ok(RelTypes { wanted: filter.rel_types.or(filter.unstable_rel_types), unwanted })
 }
 
+/// Just after the place of an event: it was on the page.
+pub(super) const fn behind(end: Boundary) -> Boundary {
+    Boundary::after(end.position, end.index)
+}
+
 async fn messages(
     State(history): State<History>,
+    State(backfill): State<Backfill>,
     user: UserOrGuest,
     uri: Uri,
     Ruma(request): Ruma<v3::Request>,
@@ -91,7 +101,21 @@ async fn messages(
     };
     let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let rel_types = rel_types(&uri)?;
-    let page = history.messages_related(&reader, viewer(&user), &query, &rel_types).await?;
+    let viewer = viewer(&user);
+    let mut page = history.messages_related(&reader, viewer, &query, &rel_types).await?;
+    if query.direction == Direction::Backward {
+        let room = reader.room();
+        for _ in 0..FILLS_MAX {
+            let oldest = page.end.map_or(Boundary::START, behind).max(query.to.unwrap_or_default());
+            if !backfill.fill(room, (oldest, page.start)).await? {
+                break;
+            }
+            page = history.messages_related(&reader, viewer, &query, &rel_types).await?;
+        }
+        if page.end.is_none() && !page.chunk.is_empty() && query.to.is_none() {
+            page.end = backfill.edge(room).await?;
+        }
+    }
     let mut response = v3::Response::new();
     response.start = page.start.to_string();
     response.end = page.end.map(|end| end.to_string());
@@ -102,12 +126,15 @@ async fn messages(
 
 async fn timestamp_to_event(
     State(history): State<History>,
+    State(backfill): State<Backfill>,
     user: UserOrGuest,
     Ruma(request): Ruma<v1::Request>,
 ) -> Result<Ruma<v1::Response>> {
     let reader = history.open_timeline(&request.room_id, user.user_id()).await?;
     let at_ms = u64::from(request.ts.0);
-    let event = history.event_by_time(&reader, at_ms, direction(request.dir)).await?;
+    let way = direction(request.dir);
+    backfill.reach(reader.room(), at_ms, way).await?;
+    let event = history.event_by_time(&reader, at_ms, way).await?;
     let sent = event.pdu()?.origin_server_ts;
     Ok(Ruma(v1::Response::new(event.record.event_id.clone(), sent)))
 }

@@ -32,8 +32,11 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    authorization,
+    backfill,
     directory,
     directory_query,
+    event,
     invite,
     keys,
     knock,

@@ -3,7 +3,7 @@
 
 use ruma::{OwnedServerName, api::federation::authentication::XMatrix, exports::http};
 
-use super::{KeyRing, NeededKey, Partners, Remote};
+use super::{KeyRing, NeededKey, Partners, Remote, request_signature};
 use crate::{Error, Result};
 
 /// Checks the signatures on requests. Clones share everything.
@@ -63,8 +63,7 @@ impl Signed {
             enforce_validity: true,
         };
         let keys = self.keys.keys(&[needed]).await?;
-        given
-            .verify_http_request(request, own_name, &keys)
+        request_signature::verify(&given, request, own_name, &keys)
             .map_err(|error| unauthorized(format!("The signature is not valid: {error}")))?;
         self.partners().contacts().heard(&given.origin);
         Ok(given.origin)

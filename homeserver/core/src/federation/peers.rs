@@ -6,11 +6,14 @@ use std::{collections::HashSet, sync::Arc};
 use futures_util::{StreamExt, stream};
 use pli_federation::event_format::Pdu;
 use ruma::{
-    EventId, OwnedEventId, OwnedServerName, ServerName, UInt,
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedServerName, ServerName, UInt,
     api::federation::{
         authorization::get_event_authorization,
         backfill::get_backfill,
-        event::{get_event, get_missing_events, get_room_state, get_room_state_ids},
+        event::{
+            get_event, get_event_by_timestamp, get_missing_events, get_room_state,
+            get_room_state_ids,
+        },
     },
 };
 use serde_json::value::RawValue;
@@ -18,6 +21,7 @@ use serde_json::value::RawValue;
 use super::{Bounds, RemoteError, Signed};
 use crate::{
     Result, Rooms,
+    history::Direction,
     rooms::{Room, Snapshot},
 };
 
@@ -110,6 +114,33 @@ impl Peers {
         let Some(answer) = answered(server, answer) else { return Ok(Vec::new()) };
         let events = answer.pdus.into_iter().take(limit.try_into().unwrap_or(usize::MAX));
         self.checked(room, server, events.collect()).await
+    }
+
+    /// The event closest to a time, of those that some servers name.
+    pub(super) async fn event_by_time(
+        &self,
+        room: &Room,
+        servers: &[OwnedServerName],
+        at_ms: u64,
+        way: Direction,
+    ) -> Result<Option<OwnedEventId>> {
+        let at = MilliSecondsSinceUnixEpoch(UInt::new_saturating(at_ms));
+        let way = match way {
+            Direction::Forward => ruma::api::Direction::Forward,
+            Direction::Backward => ruma::api::Direction::Backward,
+        };
+        let mut closest: Option<(u64, OwnedEventId)> = None;
+        for server in servers {
+            let id = room.id.clone();
+            let request = get_event_by_timestamp::v1::Request::new(id, at, way);
+            let answer = self.signed.remote().request(server, request, Bounds::SMALL).await;
+            let Some(answer) = answered(server, answer) else { continue };
+            let distance = u64::from(answer.origin_server_ts.0).abs_diff(at_ms);
+            if closest.as_ref().is_none_or(|(closest, _)| distance < *closest) {
+                closest = Some((distance, answer.event_id));
+            }
+        }
+        Ok(closest.map(|(_, event_id)| event_id))
     }
 
     /// What authorizes an event.

@@ -54,13 +54,6 @@ impl<K: Ord + Clone> Turns<K> {
         turn.guard = Some(mutex.lock_owned().await);
         Some(turn)
     }
-
-    /// The turn of a key if nobody has it.
-    pub(super) fn try_take(&self, key: K) -> Option<Turn<K>> {
-        let mutex = Arc::clone(self.taken.lock().entry(key.clone()).or_default());
-        let guard = Some(mutex.try_lock_owned().ok()?);
-        Some(Turn { taken: Arc::clone(&self.taken), key, guard })
-    }
 }
 
 impl<K: Ord> Drop for Turn<K> {
@@ -81,8 +74,7 @@ mod tests {
     async fn one_at_a_time_some_wait_and_nothing_is_left() {
         let turns = Turns::new(1);
         let first = turns.take("a").await.unwrap();
-        assert!(turns.try_take("a").is_none());
-        let other = turns.try_take("b").unwrap();
+        let other = turns.take("b").await.unwrap();
         let waiting = tokio::spawn({
             let turns = turns.clone();
             async move { turns.take("a").await.is_some() }

@@ -83,6 +83,34 @@ impl History {
         closest.best.map(|(_, event)| event).ok_or_else(none)
     }
 
+    /// The events of a timeline around a time, those on the side that is asked for first, whoever may see
+    /// them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn around_time(
+        &self,
+        room: RoomNumber,
+        at_ms: u64,
+        direction: Direction,
+    ) -> Result<Vec<Arc<StoredEvent>>> {
+        let place = self.place_of_time(room, at_ms).await?;
+        let place = (room, place.position, place.index);
+        let scan = || Scan::<TimelineKey>::prefix((room,)).limit(WINDOW);
+        let (after, before) = (scan().from(place), scan().before(place).backward());
+        let scans = match direction {
+            Direction::Forward => [after, before],
+            Direction::Backward => [before, after],
+        };
+        let mut events = Vec::new();
+        for scan in scans {
+            for row in self.rooms().store().scan(&scan).await? {
+                events.push(self.rooms().existing_event(row.record.event).await?);
+            }
+        }
+        Ok(events)
+    }
+
     /// Where in a timeline the events begin that were sent at a time or later, as far as it is in the
     /// order of time: found by halving.
     async fn place_of_time(&self, room: RoomNumber, at_ms: u64) -> Result<Boundary> {

@@ -20,6 +20,8 @@ pub struct Context {
     /// The state at the last event of `after` (of the event itself if there is none); lazily loaded
     /// members are left out.
     pub state: Vec<Box<RawValue>>,
+    /// Where the event is.
+    pub place: Boundary,
     /// Where `before` can be continued.
     pub start: Boundary,
     /// Where `after` can be continued.
@@ -33,6 +35,8 @@ pub struct Neighbors {
     pub before: Vec<Arc<StoredEvent>>,
     /// Those after it, oldest first.
     pub after: Vec<Arc<StoredEvent>>,
+    /// Where the event is.
+    pub place: Boundary,
     /// Where `before` can be continued.
     pub start: Boundary,
     /// Where `after` can be continued.
@@ -78,6 +82,7 @@ impl History {
             before: Vec::new(),
             after: Vec::new(),
             state,
+            place: around.place,
             start: around.start,
             end: around.end,
         };
@@ -118,6 +123,7 @@ impl History {
         Ok(Neighbors {
             before: before.events,
             after: after.events,
+            place: here,
             start: before.next.unwrap_or(Boundary::START),
             end: after.next.unwrap_or_else(newest),
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pli_federation::event_format::Pdu;
 use pli_schema::{
-    RoomNumber,
+    EventNumber, RoomNumber,
     records::{
         federation::OutlierByIdKey,
         rooms::{EventByIdKey, RoomByIdKey},
@@ -17,6 +17,9 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId};
 use self::order::Absent;
 use super::{Room, Rooms, staging::Staging};
 use crate::{Error, Result};
+
+/// Events without a place in the timeline that one transaction writes.
+const OUTLIERS_AT_ONCE: usize = 1_000;
 
 /// What became of an event of another server
 /// (<https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>).
@@ -54,7 +57,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// All events, each after those that authorize it. Events that do not end up at the create event
     /// are left out.
-    fn in_order(&self) -> Vec<Arc<Pdu>> {
+    pub(super) fn in_order(&self) -> Vec<Arc<Pdu>> {
         let all = self.auth_chain.iter().chain(&self.state);
         order::in_order(all, |pdu| &pdu.auth_events, Absent::LeaveOut)
     }
@@ -96,6 +99,7 @@ impl Rooms {
         snapshot: &Snapshot,
         pdu: &Arc<Pdu>,
     ) -> Result<Result<Verdict, Missing>> {
+        self.accept_snapshot(room, snapshot).await?;
         let ordered = &snapshot.in_order();
         let (verdict, staged) = self
             .store()
@@ -116,17 +120,37 @@ impl Rooms {
     /// # Errors
     /// As [`Self::accept`].
     pub async fn accept_outliers(&self, room: RoomNumber, pdus: &[Arc<Pdu>]) -> Result<()> {
-        let ordered = &order::in_order(pdus, |pdu| &pdu.auth_events, Absent::PassOver);
-        let staged = self
-            .store()
-            .write(|tx| async move {
-                let mut staging = Staging::open(self, &tx, room).await?;
-                staging.take_outliers(ordered).await?;
-                staging.close()
-            })
-            .await?;
-        self.keep_staged(staged);
+        let ordered = order::in_order(pdus, |pdu| &pdu.auth_events, Absent::PassOver);
+        self.accept_outliers_in_order(room, &ordered).await
+    }
+
+    /// In several transactions: one must not become too large, and what it writes is good by itself.
+    async fn accept_outliers_in_order(&self, room: RoomNumber, ordered: &[Arc<Pdu>]) -> Result<()> {
+        for part in ordered.chunks(OUTLIERS_AT_ONCE) {
+            let staged = self
+                .store()
+                .write(|tx| async move {
+                    let mut staging = Staging::open(self, &tx, room).await?;
+                    staging.take_outliers(part).await?;
+                    staging.close()
+                })
+                .await?;
+            self.keep_staged(staged);
+        }
         Ok(())
+    }
+
+    /// Takes the events of a snapshot as events that others name, before the transaction that makes a
+    /// state of them.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub(super) async fn accept_snapshot(
+        &self,
+        room: RoomNumber,
+        snapshot: &Snapshot,
+    ) -> Result<()> {
+        self.accept_outliers_in_order(room, &snapshot.in_order()).await
     }
 
     /// Whether an event was judged, or made here: others can follow it.
@@ -138,23 +162,39 @@ impl Rooms {
         Ok(self.store().get(&key).await?.is_some())
     }
 
-    /// An event of a room that is known in any way: also one that was refused or that only others name.
+    /// The number of an event of a room that is known in any way: also one that was refused or that only
+    /// others name.
     ///
     /// # Errors
     /// Those of the store; [`Error::Bug`] if what is stored contradicts itself.
+    pub async fn known_number(
+        &self,
+        room: RoomNumber,
+        event_id: &EventId,
+    ) -> Result<Option<EventNumber>> {
+        let pointer = self.store().get(&EventByIdKey { event_id: event_id.to_owned() }).await?;
+        if let Some(pointer) = pointer {
+            return Ok((pointer.room == room).then_some(pointer.event));
+        }
+        let key = OutlierByIdKey { event_id: event_id.to_owned() };
+        let Some(number) = self.store().get(&key).await? else { return Ok(None) };
+        let event = self.existing_event(number).await?;
+        Ok((event.record.room == room).then_some(number))
+    }
+
+    /// The event of [`Self::known_number`].
+    ///
+    /// # Errors
+    /// As there.
     pub async fn known_pdu(
         &self,
         room: RoomNumber,
         event_id: &EventId,
     ) -> Result<Option<Arc<Pdu>>> {
-        let pointer = self.store().get(&EventByIdKey { event_id: event_id.to_owned() }).await?;
-        let number = match pointer {
-            Some(pointer) => Some(pointer.event),
-            None => self.store().get(&OutlierByIdKey { event_id: event_id.to_owned() }).await?,
-        };
-        let Some(number) = number else { return Ok(None) };
-        let event = self.existing_event(number).await?;
-        if event.record.room == room { event.pdu().map(Some) } else { Ok(None) }
+        match self.known_number(room, event_id).await? {
+            Some(number) => self.existing_event(number).await?.pdu().map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Takes a room over as another server hands it out when a local user joins: `join` is the event of

@@ -115,7 +115,7 @@ impl MemberContent {
 }
 
 /// The membership that an `m.room.member` event sets.
-pub(super) fn membership_of(pdu: &Pdu) -> Option<Membership> {
+pub(crate) fn membership_of(pdu: &Pdu) -> Option<Membership> {
     #[derive(serde::Deserialize)]
     struct Content {
         membership: String,

@@ -6,6 +6,7 @@ mod follow;
 mod graph;
 mod import;
 mod names;
+mod past;
 mod prepare;
 mod remote;
 mod resolve;

@@ -4,7 +4,7 @@
 use pli_schema::{EventNumber, Position};
 
 use super::{Rooms, members::membership_of};
-use crate::{Error, Result, records::Membership};
+use crate::{Result, records::Membership};
 
 impl Rooms {
     /// The commit with which the stay began that this `join` is of: that of the first of the `join`
@@ -34,7 +34,8 @@ impl Rooms {
             Some(start) => start,
             None => {
                 let pointer = self.pointer(&first.record.event_id).await?;
-                pointer.ok_or_else(|| Error::bug("an event has no place"))?.position
+                // Known only from the state of another server: it was before all that is here.
+                pointer.map_or(Position::ZERO, |pointer| pointer.position)
             }
         };
         Ok(self.caches.stays.put_read(member, start, 1))

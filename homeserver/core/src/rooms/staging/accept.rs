@@ -29,6 +29,13 @@ use crate::{
     },
 };
 
+/// What an event is judged by.
+pub(super) struct Examined {
+    auth_events: Vec<Arc<Pdu>>,
+    /// The state before it.
+    pub(super) state_before: StateRoot,
+}
+
 impl Staging<'_> {
     /// Takes an event of another server. `state` is the state before it, where that cannot be had from
     /// its previous events and was asked for.
@@ -37,9 +44,31 @@ impl Staging<'_> {
         pdu: &Arc<Pdu>,
         state: Option<StateRoot>,
     ) -> Result<Result<Verdict, Missing>> {
+        let examined = match self.examine(pdu, state).await? {
+            Ok(Some(examined)) => examined,
+            Ok(None) => return Ok(Ok(Verdict::Known)),
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let verdict = self.judge(pdu, &examined).await?;
+        let number = self.number_for(pdu).await?;
+        let state_before = examined.state_before;
+        let written = match &verdict {
+            Verdict::Accepted => self.follow(number, pdu, state_before).await,
+            refused => self.set_aside(number, pdu, state_before, refused).await,
+        };
+        self.or_broken(written)?;
+        Ok(Ok(verdict))
+    }
+
+    /// Looks for what an event is judged by; `None` if it was judged before.
+    pub(super) async fn examine(
+        &mut self,
+        pdu: &Arc<Pdu>,
+        state: Option<StateRoot>,
+    ) -> Result<Result<Option<Examined>, Missing>> {
         let key = EventByIdKey { event_id: pdu.event_id.clone() };
         if self.tx.get(&key).await?.is_some() {
-            return Ok(Ok(Verdict::Known));
+            return Ok(Ok(None));
         }
         if self.create.is_none() {
             self.create = self.state_pdu("m.room.create", "").await?;
@@ -55,21 +84,23 @@ impl Staging<'_> {
                 Err(missing) => return Ok(Err(Missing::PrevEvents(missing))),
             },
         };
-        let verdict = self.judge(pdu, auth_events, state_before).await?;
+        Ok(Ok(Some(Examined { auth_events, state_before })))
+    }
+
+    /// The number of an event that is about to be written: the one that it had as an outlier, or a new one.
+    pub(super) async fn number_for(&self, pdu: &Pdu) -> Result<EventNumber> {
         let number = match self.tx.get(&outlier(pdu)).await? {
             Some(number) => number,
             None => EventNumber(self.rooms.parts.numbers.next(NumberKind::Event).await?),
         };
         self.tx.delete(&outlier(pdu));
-        let written = match &verdict {
-            Verdict::Accepted => self.follow(number, pdu, state_before).await,
-            refused => self.set_aside(number, pdu, state_before, refused).await,
-        };
-        if let Err(error) = written {
-            self.broken = true;
-            return Err(error);
-        }
-        Ok(Ok(verdict))
+        Ok(number)
+    }
+
+    /// An event that was written in part keeps the transaction from being committed.
+    pub(super) fn or_broken(&mut self, written: Result<()>) -> Result<()> {
+        self.broken |= written.is_err();
+        written
     }
 
     /// Takes an event that others name, without a place in the timeline. Its auth events must be known.
@@ -158,20 +189,24 @@ impl Staging<'_> {
         self.resolve(&states).await
     }
 
-    async fn judge(
-        &self,
-        pdu: &Arc<Pdu>,
-        auth_events: Vec<Arc<Pdu>>,
-        state_before: StateRoot,
-    ) -> Result<Verdict> {
-        if let Err(Rejection(reason)) = self.allowed_by_auth_events(pdu, &auth_events) {
-            return Ok(Verdict::Rejected(reason));
-        }
-        if let Err(Rejection(reason)) = self.allowed_at(pdu, state_before).await? {
-            return Ok(Verdict::Rejected(reason));
+    async fn judge(&self, pdu: &Arc<Pdu>, examined: &Examined) -> Result<Verdict> {
+        let verdict = self.judge_past(pdu, examined).await?;
+        if verdict != Verdict::Accepted {
+            return Ok(verdict);
         }
         if let Err(Rejection(reason)) = self.allowed_at(pdu, self.head.state).await? {
             return Ok(Verdict::SoftFailed(reason));
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    /// Judges an event where it stands, whatever is in the room now.
+    pub(super) async fn judge_past(&self, pdu: &Arc<Pdu>, examined: &Examined) -> Result<Verdict> {
+        if let Err(Rejection(reason)) = self.allowed_by_auth_events(pdu, &examined.auth_events) {
+            return Ok(Verdict::Rejected(reason));
+        }
+        if let Err(Rejection(reason)) = self.allowed_at(pdu, examined.state_before).await? {
+            return Ok(Verdict::Rejected(reason));
         }
         Ok(Verdict::Accepted)
     }
@@ -210,7 +245,7 @@ impl Staging<'_> {
     }
 
     /// Writes an event that is kept only because others may name it.
-    async fn set_aside(
+    pub(super) async fn set_aside(
         &mut self,
         number: EventNumber,
         pdu: &Arc<Pdu>,

@@ -46,7 +46,8 @@ impl Staging<'_> {
             self.put_member(number, &pdu).await?;
         }
         if let Some(relation) = relation {
-            self.put_relation(number, &pdu, relation)?;
+            let at = (Stamp::Commit, self.next_index);
+            self.put_relation((number, &pdu), relation, at)?;
         }
         if let Some(expires_at_ms) = sticky_until_ms {
             let room = self.room.number;
@@ -69,7 +70,9 @@ impl Staging<'_> {
             rejected: false,
             soft_failed: false,
         };
-        self.put_event(number, pdu, record)
+        self.put_event(number, pdu, record)?;
+        // With many extremities, the event does not follow all of them.
+        if self.head.extremities.len() > 1 { self.follow_state().await } else { Ok(()) }
     }
 
     pub(super) fn put_event(
@@ -179,15 +182,14 @@ impl Staging<'_> {
 
     pub(super) fn put_relation(
         &self,
-        number: EventNumber,
-        pdu: &Pdu,
+        (number, pdu): (EventNumber, &Pdu),
         relation: Relation,
+        (at, index): (Stamp, u32),
     ) -> Result<()> {
         if let Some(key) = annotation(pdu, &relation) {
             self.tx.put(&key, &number)?;
         }
-        let key =
-            RelationKey { target: relation.target, at: Stamp::Commit, index: self.next_index };
+        let key = RelationKey { target: relation.target, at, index };
         let record = RelationRecord {
             event: number,
             sender: pdu.sender.clone(),

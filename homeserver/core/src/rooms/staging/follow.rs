@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use pli_federation::{auth_rules::PowerLevels, event_format::Pdu};
+use pli_federation::{
+    auth_rules::PowerLevels,
+    event_format::{MAX_PREV_EVENTS, Pdu},
+};
 use pli_schema::{
-    EventNumber, StateRoot, Topic,
+    EventNumber, Stamp, StateRoot, Topic,
     records::{
         federation::{NamedBeforeKey, WaitingRedactionKey},
-        rooms::{EventByIdKey, MemberKey, Membership, UserRoomKey, UserRoomRecord},
+        inbound::TimelineGapKey,
+        rooms::{EventByIdKey, Extremity, MemberKey, Membership, UserRoomKey, UserRoomRecord},
     },
 };
 use pli_store::Scan;
@@ -23,6 +27,8 @@ use crate::{
 
 /// Redactions that may wait for one event.
 const WAITING_REDACTIONS_MAX: usize = 10;
+/// Forward extremities at most: beyond, the oldest ones are left to others to follow.
+const EXTREMITIES_MAX: usize = 100;
 
 impl Staging<'_> {
     /// Puts an accepted event at the end of the timeline and into the graph.
@@ -38,7 +44,8 @@ impl Staging<'_> {
         if let Some(relation) = self.within_room(relation).await?
             && self.check_relation(pdu, &relation).await.is_ok()
         {
-            self.put_relation(number, pdu, relation)?;
+            let at = (Stamp::Commit, self.next_index);
+            self.put_relation((number, pdu), relation, at)?;
         }
         let (extremities, depth) = (self.head.extremities.clone(), self.head.depth);
         self.put_event(number, Arc::clone(pdu), record)?;
@@ -51,24 +58,48 @@ impl Staging<'_> {
         } else {
             self.follow_state().await?;
         }
-        self.remember_names(pdu).await?;
+        if self.remember_names(pdu).await? {
+            let (room, index) = (self.room.number, self.next_index.saturating_sub(1));
+            self.tx.put(&TimelineGapKey { room, at: Stamp::Commit, index }, &number)?;
+        }
         self.follow_redactions(number, pdu).await
     }
 
-    /// Previous events that are not here: when they come, they are no extremities.
-    async fn remember_names(&self, pdu: &Pdu) -> Result<()> {
+    /// Previous events that are not here: when they come, they are no extremities. Whether there are any.
+    pub(super) async fn remember_names(&self, pdu: &Pdu) -> Result<bool> {
+        let mut any = false;
         for event_id in &pdu.prev_events {
             if self.tx.get(&EventByIdKey { event_id: event_id.clone() }).await?.is_none() {
                 self.tx.put(&NamedBeforeKey { event_id: event_id.clone() }, &())?;
+                any = true;
             }
         }
-        Ok(())
+        Ok(any)
+    }
+
+    /// Whether all previous events of an event are here now.
+    pub(in crate::rooms) async fn is_filled(&self, event: EventNumber) -> Result<bool> {
+        for event_id in &self.event(event).await?.pdu()?.prev_events {
+            if self.tx.get(&EventByIdKey { event_id: event_id.clone() }).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The extremities that the next event follows: those that came last, if there are many. The current
+    /// state is the one after them.
+    pub(super) fn followed(&self) -> &[Extremity] {
+        let first = self.head.extremities.len().saturating_sub(MAX_PREV_EVENTS);
+        self.head.extremities.get(first..).unwrap_or_default()
     }
 
     /// Makes the state after the extremities the current one.
-    async fn follow_state(&mut self) -> Result<()> {
+    pub(super) async fn follow_state(&mut self) -> Result<()> {
+        let over = self.head.extremities.len().saturating_sub(EXTREMITIES_MAX);
+        self.head.extremities.drain(..over);
         let extremities: Vec<EventNumber> =
-            self.head.extremities.iter().map(|extremity| extremity.event).collect();
+            self.followed().iter().map(|extremity| extremity.event).collect();
         let mut states = Vec::with_capacity(extremities.len());
         for event in extremities {
             states.push(self.state_after(event).await?);
@@ -120,7 +151,11 @@ impl Staging<'_> {
         Ok(())
     }
 
-    async fn follow_redactions(&mut self, number: EventNumber, pdu: &Arc<Pdu>) -> Result<()> {
+    pub(super) async fn follow_redactions(
+        &mut self,
+        number: EventNumber,
+        pdu: &Arc<Pdu>,
+    ) -> Result<()> {
         if let Some(target) = pdu.redacts.clone() {
             self.redact_or_wait(number, &target).await?;
         }

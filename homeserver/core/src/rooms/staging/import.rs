@@ -41,6 +41,14 @@ impl Staging<'_> {
         Ok(tree.insert(self.tx, StateRoot::EMPTY, &entries).await?)
     }
 
+    /// As [`Self::take_state`], of a snapshot.
+    pub(in crate::rooms) async fn take_snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+    ) -> Result<StateRoot> {
+        self.take_state(&snapshot.in_order(), &snapshot.state).await
+    }
+
     /// Takes state events whose auth events are known by then, in this order.
     pub(in crate::rooms) async fn take_outliers(&mut self, ordered: &[Arc<Pdu>]) -> Result<()> {
         if self.create.is_none() {

@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use pli_federation::{
     auth_rules::{PowerLevels, Rejection},
     canonical_json::{Numbers, canonicalize},
-    event_format::{self, MAX_PREV_EVENTS, NewEvent, Pdu, next_depth},
+    event_format::{self, NewEvent, Pdu, next_depth},
     room_version,
 };
-use pli_schema::{EventNumber, records::rooms::RoomByIdKey};
+use pli_schema::{
+    EventNumber,
+    records::rooms::{EventByIdKey, EventPointer, Place, RoomByIdKey},
+};
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedTransactionId, UInt,
     events::TimelineEventType, state_res::events::RoomPowerLevelsIntField,
@@ -95,8 +98,12 @@ impl Staging<'_> {
         let Some(relation) = relation else {
             return Ok(None);
         };
-        let target = self.rooms.event_of_room(self.room.number, &relation.target).await?;
-        Ok(target.is_some().then_some(relation))
+        // Also an event of this transaction.
+        let pointer = self.tx.get(&EventByIdKey { event_id: relation.target.clone() }).await?;
+        let is_here = |pointer: &EventPointer| {
+            pointer.room == self.room.number && pointer.place != Place::Nowhere
+        };
+        Ok(pointer.as_ref().is_some_and(is_here).then_some(relation))
     }
 
     pub(super) fn build(&self, new: NewEvent) -> Result<Pdu> {
@@ -136,7 +143,7 @@ impl Staging<'_> {
         new.redacts.clone_from(&draft.redacts);
         new.sticky_duration_ms = draft.sticky_duration_ms;
         new.depth = next_depth([self.head.depth], &self.room.version).map_err(format_error)?;
-        let previous = self.head.extremities.iter().take(MAX_PREV_EVENTS);
+        let previous = self.followed().iter();
         new.prev_events = previous.map(|extremity| extremity.event_id.clone()).collect();
         new.auth_events.clone_from(&state.auth_events);
         if room_version::has_own_event_ids(&rules) {
@@ -157,7 +164,7 @@ impl Staging<'_> {
         for pdu in state.events() {
             add(pdu)?;
         }
-        for extremity in self.head.extremities.iter().take(MAX_PREV_EVENTS) {
+        for extremity in self.followed() {
             add(&*self.event(extremity.event).await?.pdu()?)?;
         }
         Ok(hashes)
