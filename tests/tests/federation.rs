@@ -18,12 +18,18 @@ mod inbound_gaps;
 mod inbound_reading;
 #[path = "federation/joins.rs"]
 mod joins;
+#[path = "federation/joins_addresses.rs"]
+mod joins_addresses;
 #[path = "federation/joins_invites.rs"]
 mod joins_invites;
+#[path = "federation/joins_large.rs"]
+mod joins_large;
 #[path = "federation/joins_refused.rs"]
 mod joins_refused;
 #[path = "federation/joins_restricted.rs"]
 mod joins_restricted;
+#[path = "federation/joins_stays.rs"]
+mod joins_stays;
 #[path = "federation/keys.rs"]
 mod keys;
 #[path = "federation/partners.rs"]

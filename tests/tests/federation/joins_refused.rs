@@ -195,3 +195,75 @@ async fn nothing_but_an_invite_is_signed_as_one() {
     assert_eq!(ask(&good, "org.example.99").await, refused(400, "M_INCOMPATIBLE_ROOM_VERSION"));
     assert_eq!(ask(&good, "11").await.0, 200);
 }
+
+/// The signed join of a template, and its id.
+fn signed(from: &TestServer, template: &make_join::Response) -> (String, String) {
+    use pli_federation::event_format::NewEvent;
+    let event: Value = serde_json::from_str(template.event.get()).unwrap();
+    let sender = UserId::parse(event["sender"].as_str().unwrap()).unwrap();
+    let now = from.state().rooms.clock().now();
+    let mut new = NewEvent::new(sender, "m.room.member".into(), raw(&event["content"]), now);
+    new.room_id = Some(RoomId::parse(event["room_id"].as_str().unwrap()).unwrap());
+    new.state_key = event["state_key"].as_str().map(str::to_owned);
+    new.depth = event["depth"].as_u64().unwrap();
+    new.prev_events = serde_json::from_value(event["prev_events"].clone()).unwrap();
+    new.auth_events = serde_json::from_value(event["auth_events"].clone()).unwrap();
+    let pdu = from.state().rooms.build(new, &RoomVersionId::V11).unwrap();
+    (pdu.json.to_string(), pdu.event_id.to_string())
+}
+
+fn types(events: &[Box<RawValue>]) -> Vec<String> {
+    let kind = |event: &RawValue| {
+        let event: Value = serde_json::from_str(event.get()).unwrap();
+        event["type"].as_str().unwrap().to_owned()
+    };
+    events.iter().map(|event| kind(event)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_left_out_for_a_server_that_asks_for_it() {
+    let ((a, alice), (b, bob)) = two().await;
+    let (c, carol) = one().await;
+    let room = public_room(&alice, "11").await;
+    join_via(&carol, &room, &a).await;
+    let template = make((&b, &a), (&room, &bob.user_id), &[RoomVersionId::V11]).await.unwrap();
+    let (json, id) = signed(&b, &template);
+    let json = RawValue::from_string(json).unwrap();
+    let room_id = RoomId::parse(&room).unwrap();
+    let mut request = send_join::Request::new(room_id, id.as_str().try_into().unwrap(), json);
+    request.omit_members = true;
+    let remote = b.state().signed.remote().clone();
+    let answer = remote.request(&name(&a), request, Bounds::EVENTS).await.unwrap().room_state;
+    assert!(answer.members_omitted);
+    assert!(!types(&answer.state).iter().any(|kind| kind == "m.room.member"));
+    assert!(types(&answer.auth_chain).iter().any(|kind| kind == "m.room.member"));
+    let mut servers = answer.servers_in_room.unwrap();
+    servers.sort();
+    let mut expected = vec![a.server_name.clone(), c.server_name.clone()];
+    expected.sort();
+    assert_eq!(servers, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_versions_of_the_endpoints_answer_in_a_list() {
+    let ((a, alice), (b, bob)) = two().await;
+    let room = public_room(&alice, "11").await;
+    let template = make((&b, &a), (&room, &bob.user_id), &[RoomVersionId::V11]).await.unwrap();
+    let (json, id) = signed(&b, &template);
+    let remote = b.state().signed.remote().clone();
+    let path = ["send_join", room.as_str(), id.as_str()];
+    let answer = remote.put_v1(&name(&a), path, &json, Bounds::EVENTS).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer[0], 200);
+    let state = answer[1]["state"].as_array().unwrap();
+    assert!(state.iter().any(|event| event["type"] == "m.room.create"));
+    assert!(
+        state.iter().all(|event| event["state_key"] != bob.user_id.as_str()),
+        "before the join"
+    );
+    assert!(!answer[1]["auth_chain"].as_array().unwrap().is_empty());
+    // The same event once more, as a server does that did not get the answer.
+    let again = remote.put_v1(&name(&a), path, &json, Bounds::EVENTS).await.unwrap();
+    let again: Value = serde_json::from_slice(&again).unwrap();
+    assert_eq!(again[1]["state"], answer[1]["state"]);
+}

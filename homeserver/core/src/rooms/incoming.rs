@@ -1,5 +1,6 @@
 //! What comes into rooms from other servers.
 
+mod import;
 pub(crate) mod order;
 
 use std::sync::Arc;
@@ -7,15 +8,12 @@ use std::sync::Arc;
 use pli_federation::event_format::Pdu;
 use pli_schema::{
     EventNumber, RoomNumber,
-    records::{
-        federation::OutlierByIdKey,
-        rooms::{EventByIdKey, RoomByIdKey},
-    },
+    records::{federation::OutlierByIdKey, rooms::EventByIdKey},
 };
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId};
 
 use self::order::Absent;
-use super::{Room, Rooms, staging::Staging};
+use super::{Rooms, staging::Staging};
 use crate::{Error, Result};
 
 /// Events without a place in the timeline that one transaction writes.
@@ -57,7 +55,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// All events, each after those that authorize it. Events that do not end up at the create event
     /// are left out.
-    pub(super) fn in_order(&self) -> Vec<Arc<Pdu>> {
+    fn in_order(&self) -> Vec<Arc<Pdu>> {
         let all = self.auth_chain.iter().chain(&self.state);
         order::in_order(all, |pdu| &pdu.auth_events, Absent::LeaveOut)
     }
@@ -99,13 +97,11 @@ impl Rooms {
         snapshot: &Snapshot,
         pdu: &Arc<Pdu>,
     ) -> Result<Result<Verdict, Missing>> {
-        self.accept_snapshot(room, snapshot).await?;
-        let ordered = &snapshot.in_order();
+        let state = self.import(room, snapshot).await?;
         let (verdict, staged) = self
             .store()
             .write(|tx| async move {
                 let mut staging = Staging::open(self, &tx, room).await?;
-                let state = staging.take_state(ordered, &snapshot.state).await?;
                 let verdict = staging.accept(pdu, Some(state)).await?;
                 Ok::<_, Error>((verdict, staging.close()?))
             })
@@ -138,19 +134,6 @@ impl Rooms {
             self.keep_staged(staged);
         }
         Ok(())
-    }
-
-    /// Takes the events of a snapshot as events that others name, before the transaction that makes a
-    /// state of them.
-    ///
-    /// # Errors
-    /// As [`Self::accept`].
-    pub(super) async fn accept_snapshot(
-        &self,
-        room: RoomNumber,
-        snapshot: &Snapshot,
-    ) -> Result<()> {
-        self.accept_outliers_in_order(room, &snapshot.in_order()).await
     }
 
     /// Whether an event was judged, or made here: others can follow it.
@@ -208,31 +191,18 @@ impl Rooms {
         snapshot: &Snapshot,
         join: &Arc<Pdu>,
     ) -> Result<RoomNumber> {
-        let ordered = &snapshot.in_order();
-        let (number, staged) = self
+        let number = self.room_to_take_over((room_id, version), snapshot).await?;
+        let state = self.import(number, snapshot).await?;
+        self.approach(number, state).await?;
+        let staged = self
             .store()
             .write(|tx| async move {
-                let key = RoomByIdKey { room_id: room_id.clone() };
-                let mut staging = match tx.get(&key).await? {
-                    Some(number) => {
-                        let mut staging = Staging::open(self, &tx, number).await?;
-                        staging.correct_version(version).await?;
-                        staging
-                    }
-                    None => {
-                        let (id, version) = (room_id.clone(), version.clone());
-                        Staging::new_room(self, &tx, id, version).await?
-                    }
-                };
-                staging.start_from(ordered, snapshot, join).await?;
-                Ok::<_, Error>((staging.room.number, staging.close()?))
+                let mut staging = Staging::open(self, &tx, number).await?;
+                staging.start_from(state, join).await?;
+                staging.close()
             })
             .await?;
         self.keep_staged(staged);
-        if self.room(number).await?.version != *version {
-            let room = Room { number, id: room_id.clone(), version: version.clone() };
-            self.caches.rooms.put(number, Arc::new(room), 1);
-        }
         Ok(number)
     }
 }

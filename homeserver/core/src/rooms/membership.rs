@@ -125,7 +125,7 @@ impl Rooms {
     /// As [`Self::leave`], also out of the room of the server's notices: for accounts and rooms that are
     /// closed.
     pub(super) async fn leave_for_good(&self, user_id: &UserId, room: &Room) -> Result<()> {
-        if !self.is_current(room.number).await? {
+        if self.outside(user_id, &room.id).await?.is_some() {
             return self.end_outside(user_id, room).await;
         }
         let content = bare("leave");

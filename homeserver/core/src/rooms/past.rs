@@ -118,9 +118,11 @@ impl Rooms {
         events: &[Arc<Pdu>],
         states: &HashMap<OwnedEventId, Snapshot>,
     ) -> Result<usize> {
-        for snapshot in states.values() {
-            self.accept_snapshot(room, snapshot).await?;
+        let mut roots = HashMap::new();
+        for (event_id, snapshot) in states {
+            roots.insert(event_id, self.import(room, snapshot).await?);
         }
+        let roots = &roots;
         let (placed, staged) = self
             .store()
             .write(|tx| async move {
@@ -128,10 +130,7 @@ impl Rooms {
                 let (position, first) = free_place(&tx, room, gap, events.len()).await?;
                 let mut placed = 0;
                 for (pdu, index) in events.iter().zip(first..) {
-                    let state = match states.get(&pdu.event_id) {
-                        Some(state) => Some(staging.take_snapshot(state).await?),
-                        None => None,
-                    };
+                    let state = roots.get(&pdu.event_id).copied();
                     let taken = staging.accept_past(pdu, state, (position, index)).await?;
                     placed += usize::from(taken == Ok(Verdict::Accepted));
                 }

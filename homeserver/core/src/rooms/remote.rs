@@ -13,7 +13,7 @@ mod template;
 use std::{collections::BTreeSet, sync::Arc};
 
 use pli_schema::{RoomNumber, records::rooms::Membership};
-use ruma::{OwnedServerName, RoomId, ServerName};
+use ruma::{OwnedServerName, RoomId, ServerName, UserId};
 
 pub use self::{
     hand_over::HandOver,
@@ -48,8 +48,8 @@ impl Step {
 }
 
 impl Rooms {
-    /// Whether this server knows the room as it is now: a user of it is joined, or the last user of all
-    /// was one of it. What it knows of another room that its users have left grows old.
+    /// Whether this server may know the room as it is now: a user of it is joined, or the last user of
+    /// all was one of it. What it knows of another room that its users have left grows old.
     ///
     /// # Errors
     /// Those of the store.
@@ -61,13 +61,27 @@ impl Rooms {
         Ok(head.joined_members == 0 && !head.extremities.is_empty())
     }
 
-    /// The room of an id if this server knows it as it is now.
+    /// Whether a user may try to come into a room without any other server: this one may know it as it
+    /// is now, and nobody else has told of it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn is_own_affair(&self, user_id: &UserId, room_id: &RoomId) -> Result<bool> {
+        match self.room_number(room_id).await? {
+            Some(room) => {
+                Ok(self.is_current(room).await? && self.outside(user_id, room_id).await?.is_none())
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// The room of an id if a user of this server is joined.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn resident_room(&self, room_id: &RoomId) -> Result<Option<Arc<Room>>> {
         match self.room_by_id(room_id).await? {
-            Some(room) if self.is_current(room.number).await? => Ok(Some(room)),
+            Some(room) if self.is_resident(room.number).await? => Ok(Some(room)),
             _ => Ok(None),
         }
     }
@@ -90,11 +104,8 @@ impl Rooms {
         room_id: &RoomId,
         server: &ServerName,
     ) -> Result<Arc<Room>> {
-        let outside = || Error::not_found("This server is not in the room");
-        let room = self.room_by_id(room_id).await?.ok_or_else(outside)?;
-        if !self.is_resident(room.number).await? {
-            return Err(outside());
-        }
+        let room = self.resident_room(room_id).await?;
+        let room = room.ok_or_else(|| Error::not_found("This server is not in the room"))?;
         if !self.acl_admits(room.number, server).await? {
             return Err(Error::forbidden("The room's access list keeps this server out"));
         }

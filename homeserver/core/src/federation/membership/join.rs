@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use pli_federation::{event_format::Pdu, room_version};
 use pli_schema::RoomNumber;
 use ruma::{
-    OwnedRoomId, OwnedServerName, RoomId, RoomOrAliasId, RoomVersionId, ServerName, UserId,
+    OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, RoomOrAliasId, RoomVersionId, ServerName,
+    UserId,
     api::federation::membership::{create_join_event::v2::RoomState, prepare_join_event},
 };
 use serde_json::value::RawValue;
@@ -39,6 +40,15 @@ fn unusable(text: impl std::fmt::Display) -> Error {
     Error::RemoteUnavailable(format!("its answer cannot be used: {text}"))
 }
 
+/// A join on its way: it goes on if whoever asked for it goes away.
+#[derive(Clone, Debug)]
+struct Joining {
+    user_id: OwnedUserId,
+    room_id: OwnedRoomId,
+    named: Vec<OwnedServerName>,
+    reason: Option<String>,
+}
+
 impl RemoteRooms {
     /// Joins a room: here if this server is in it, else with the help of servers that are. The room is
     /// on disk when this returns.
@@ -49,71 +59,88 @@ impl RemoteRooms {
     /// can vouch for a restricted join; [`Error::RemoteUnavailable`] if no server answers.
     pub async fn join(&self, join: Join<'_>) -> Result<OwnedRoomId> {
         let (room_id, named) = self.find(join.room, join.via).await?;
-        if self.rooms.resident_room(&room_id).await?.is_some() {
-            match self.rooms.join(join.user_id, &room_id, join.reason).await {
-                Ok(()) => return Ok(room_id),
-                Err(error) if !is_for_others(&error) => return Err(error),
-                // Another server may be able to vouch.
-                Err(error) => {
-                    let through = self.join_through(join, &room_id, named).await;
-                    return through.map_err(|other| better(error, other)).map(|()| room_id);
-                }
-            }
-        }
-        let turn = self.turns.wait(&room_id).await;
-        let joined = if self.rooms.resident_room(&room_id).await?.is_some() {
-            // Somebody of this server has brought the room meanwhile.
-            self.rooms.join(join.user_id, &room_id, join.reason).await
-        } else {
-            self.join_through(join, &room_id, named).await
+        let joining = Joining {
+            user_id: join.user_id.to_owned(),
+            room_id: room_id.clone(),
+            named,
+            reason: join.reason.map(str::to_owned),
         };
-        drop(turn);
-        joined.map(|()| room_id)
+        if self.rooms.resident_room(&room_id).await?.is_some() {
+            match self.join_here(&joining).await {
+                Err(error) if is_for_others(&error) => {
+                    // Another server may be able to vouch.
+                    let through = self.apart(joining).await;
+                    through.map_err(|other| better(error, other))?;
+                }
+                done => done?,
+            }
+        } else {
+            self.apart(joining).await?;
+        }
+        Ok(room_id)
     }
 
-    async fn join_through(
-        &self,
-        join: Join<'_>,
-        room_id: &RoomId,
-        named: Vec<OwnedServerName>,
-    ) -> Result<()> {
-        let unknown = || Error::not_found("This server does not know the room");
-        if !self.signed.partners().is_enabled() {
-            return Err(unknown());
-        }
-        let mut errors = Vec::new();
-        for server in self.candidates(room_id, join.user_id, named).await?.0 {
-            match self.join_at(&server, join, room_id).await {
-                Ok(room) => {
-                    self.rooms.joined_elsewhere(join.user_id, room).await;
-                    return Ok(());
+    async fn join_here(&self, joining: &Joining) -> Result<()> {
+        self.rooms.join(&joining.user_id, &joining.room_id, joining.reason.as_deref()).await
+    }
+
+    /// Joins in a task of its own, after those who join the same room.
+    async fn apart(&self, joining: Joining) -> Result<()> {
+        let rooms = self.clone();
+        let task = tokio::spawn(async move {
+            let _turn = rooms.turns.wait(&joining.room_id).await;
+            if rooms.rooms.resident_room(&joining.room_id).await?.is_some() {
+                // Somebody of this server has brought the room meanwhile, or it was here before.
+                match rooms.join_here(&joining).await {
+                    Err(error) if is_for_others(&error) => {}
+                    done => return done,
                 }
-                Err(error @ (Error::Store(_) | Error::Bug(_))) => return Err(error),
-                Err(error) => {
-                    tracing::info!(%server, %room_id, %error, "a server does not let a user join");
-                    errors.push(error);
+            }
+            rooms.join_through(&joining).await
+        });
+        task.await.map_err(|error| Error::bug(format!("a join: {error}")))?
+    }
+
+    async fn join_through(&self, joining: &Joining) -> Result<()> {
+        let Joining { user_id, room_id, named, .. } = joining;
+        let unknown = || Error::not_found("This server does not know the room");
+        let mut errors = Vec::new();
+        if self.signed.partners().is_enabled() {
+            for server in self.candidates(room_id, user_id, named.clone()).await?.0 {
+                match self.join_at(&server, joining).await {
+                    Ok(room) => {
+                        self.rooms.joined_elsewhere(user_id, room).await;
+                        return Ok(());
+                    }
+                    Err(error @ (Error::Store(_) | Error::Bug(_))) => return Err(error),
+                    Err(error) => {
+                        tracing::info!(%server, %room_id, %error, "a server does not let a user join");
+                        errors.push(error);
+                    }
                 }
             }
         }
-        Err(most_telling(errors).unwrap_or_else(unknown))
+        match most_telling(errors).unwrap_or_else(unknown) {
+            Error::NotFound(_) | Error::RemoteUnavailable(_)
+                if self.rooms.is_own_affair(user_id, room_id).await? =>
+            {
+                self.join_here(joining).await
+            }
+            error => Err(error),
+        }
     }
 
     /// Joins with the help of one server.
-    async fn join_at(
-        &self,
-        server: &ServerName,
-        join: Join<'_>,
-        room_id: &RoomId,
-    ) -> Result<RoomNumber> {
-        let mut request =
-            prepare_join_event::v1::Request::new(room_id.to_owned(), join.user_id.to_owned());
+    async fn join_at(&self, server: &ServerName, joining: &Joining) -> Result<RoomNumber> {
+        let (room_id, user_id) = (joining.room_id.clone(), joining.user_id.clone());
+        let mut request = prepare_join_event::v1::Request::new(room_id, user_id);
         request.ver = room_version::SUPPORTED.to_vec();
         let offered = self.signed.remote().request(server, request, Bounds::SMALL).await;
         let offered = offered.map_err(told)?;
         let version = offered.room_version.unwrap_or(RoomVersionId::V1);
-        let event = self.own_event(&offered.event, (server, &version), join, room_id).await?;
+        let event = self.own_event(&offered.event, (server, &version), joining).await?;
         let state = self.send_join(server, &event).await?.map_err(told)?;
-        self.enter(room_id, &version, event, state).await
+        self.enter(&joining.room_id, &version, event, state).await
     }
 
     /// The join of the user at the place of a template.
@@ -121,13 +148,12 @@ impl RemoteRooms {
         &self,
         template: &RawValue,
         (server, version): (&ServerName, &RoomVersionId),
-        join: Join<'_>,
-        room_id: &RoomId,
+        joining: &Joining,
     ) -> Result<Arc<Pdu>> {
-        let place = (room_id, version);
-        let content =
-            self.rooms.content_elsewhere(Step::Join, join.user_id, place, join.reason).await?;
-        let user_id = join.user_id;
+        let Joining { user_id, room_id, reason, .. } = joining;
+        let place = (&**room_id, version);
+        let reason = reason.as_deref();
+        let content = self.rooms.content_elsewhere(Step::Join, user_id, place, reason).await?;
         let wanted = Wanted { room_id, user_id, version, membership: "join", server };
         let now = self.rooms.clock().now();
         let new = event_at(template, wanted, &content, now).map_err(unusable)?;

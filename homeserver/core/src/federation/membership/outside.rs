@@ -65,7 +65,14 @@ impl RemoteRooms {
             }
         }
         let unknown = || Error::not_found("This server does not know the room");
-        Err(most_telling(errors).unwrap_or_else(unknown))
+        match most_telling(errors).unwrap_or_else(unknown) {
+            Error::NotFound(_) | Error::RemoteUnavailable(_)
+                if self.rooms.is_own_affair(user_id, &room_id).await? =>
+            {
+                self.rooms.knock(user_id, &room_id, reason).await.map(|()| room_id)
+            }
+            error => Err(error),
+        }
     }
 
     async fn knock_at(&self, server: &ServerName, wish: Wish<'_>) -> Result<()> {

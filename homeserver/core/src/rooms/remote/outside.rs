@@ -54,7 +54,7 @@ impl Rooms {
             .write(|tx| async move {
                 let key = RoomByIdKey { room_id: place.0.clone() };
                 let mut staging = match tx.get(&key).await? {
-                    Some(number) if self.is_current(number).await? => {
+                    Some(number) if self.is_resident(number).await? => {
                         return Err(Error::forbidden("This server is in the room"));
                     }
                     Some(number) => Staging::open(self, &tx, number).await?,
@@ -71,23 +71,25 @@ impl Rooms {
         Ok(())
     }
 
-    /// The membership of a local user in a room in which this server is not; `None` if there is none or
-    /// this server is in the room.
+    /// The membership of a local user in a room in which this server is not; `None` if there is none, or
+    /// this server knows the room itself.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn outside(&self, user_id: &UserId, room_id: &RoomId) -> Result<Option<Outside>> {
         let Some(room) = self.room_by_id(room_id).await? else { return Ok(None) };
-        if self.is_current(room.number).await? {
+        if self.is_resident(room.number).await? {
             return Ok(None);
         }
         let Some(member) = self.member(room.number, user_id).await? else { return Ok(None) };
+        let told = self.told_of(room.number, user_id).await?;
+        let told = told.filter(|told| told.event == member.event);
+        if told.is_none() && self.is_current(room.number).await? {
+            return Ok(None);
+        }
         let sender = self.existing_event(member.event).await?.pdu()?.sender.clone();
         let mut servers = vec![sender.server_name().to_owned()];
-        let key = InviteStateKey { room: room.number, user_id: user_id.to_owned() };
-        if let Some(record) = self.store().get(&key).await? {
-            servers.extend(record.servers);
-        }
+        servers.extend(told.into_iter().flat_map(|told| told.servers));
         servers.retain(|server| server != self.server_name());
         Ok(Some(Outside { room, member, servers }))
     }

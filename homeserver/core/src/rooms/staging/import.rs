@@ -5,30 +5,60 @@ use std::sync::Arc;
 use pli_federation::event_format::Pdu;
 use pli_schema::{
     StateRoot,
-    records::rooms::{RoomByIdKey, RoomKey},
+    records::rooms::{RoomByIdKey, RoomHeadKey, RoomKey},
 };
-use ruma::RoomVersionId;
+use pli_store::{Tx, state_tree::StateChange};
+use ruma::{OwnedRoomId, RoomVersionId};
 
 use super::Staging;
 use crate::{
     Error, Result,
-    rooms::incoming::{Snapshot, Verdict},
+    rooms::{Rooms, incoming::Verdict},
 };
 
-impl Staging<'_> {
-    /// Takes the events of a state, `ordered` so that each comes after those that authorize it, and makes
-    /// the state of those of `state` that the rules allow.
-    pub(in crate::rooms) async fn take_state(
+impl<'a> Staging<'a> {
+    /// The room of an id, or a new one.
+    pub(in crate::rooms) async fn known_or_new(
+        rooms: &'a Rooms,
+        tx: &'a Tx,
+        room_id: &OwnedRoomId,
+        version: &RoomVersionId,
+    ) -> Result<Self> {
+        match tx.get(&RoomByIdKey { room_id: room_id.clone() }).await? {
+            Some(number) => Self::open(rooms, tx, number).await,
+            None => Self::new_room(rooms, tx, room_id.clone(), version.clone()).await,
+        }
+    }
+
+    /// Writes a new room, with nothing in it.
+    pub(in crate::rooms) async fn put_room_if_new(&mut self, create: &Pdu) -> Result<()> {
+        let key = RoomByIdKey { room_id: self.room.id.clone() };
+        if self.tx.get(&key).await?.is_none() {
+            self.put_room(create)?;
+            self.tx.put(&RoomHeadKey { room: self.room.number }, &self.head)?;
+        }
+        Ok(())
+    }
+
+    /// Takes state events without a place in the timeline, each after those that authorize it.
+    pub(in crate::rooms) async fn take_events(
         &mut self,
+        create: Option<&Arc<Pdu>>,
         ordered: &[Arc<Pdu>],
-        state: &[Arc<Pdu>],
-    ) -> Result<StateRoot> {
+    ) -> Result<()> {
+        self.create = create.cloned();
         for pdu in ordered.iter().filter(|pdu| pdu.is_state()) {
-            if self.create.is_none() && pdu.is_create() {
-                self.create = Some(Arc::clone(pdu));
-            }
             self.accept_outlier(pdu).await?;
         }
+        Ok(())
+    }
+
+    /// A state with those of these events that the rules allow.
+    pub(in crate::rooms) async fn with_entries(
+        &self,
+        root: StateRoot,
+        state: &[Arc<Pdu>],
+    ) -> Result<StateRoot> {
         let mut entries = Vec::with_capacity(state.len());
         for pdu in state {
             let Some(number) = self.number_of(&pdu.event_id).await? else { continue };
@@ -38,15 +68,24 @@ impl Staging<'_> {
             }
         }
         let tree = self.rooms().tree.within(self.tx);
-        Ok(tree.insert(self.tx, StateRoot::EMPTY, &entries).await?)
+        Ok(tree.insert(self.tx, root, &entries).await?)
     }
 
-    /// As [`Self::take_state`], of a snapshot.
-    pub(in crate::rooms) async fn take_snapshot(
-        &mut self,
-        snapshot: &Snapshot,
-    ) -> Result<StateRoot> {
-        self.take_state(&snapshot.in_order(), &snapshot.state).await
+    /// Makes changes of the current state, before a user of this server is in the room.
+    pub(in crate::rooms) async fn approach(&mut self, changes: &[StateChange]) -> Result<()> {
+        let (mut set, mut gone) = (Vec::new(), Vec::new());
+        for change in changes {
+            match change.after {
+                Some(number) => set.push((change.key, number)),
+                None => gone.push(change.key),
+            }
+        }
+        let tree = self.rooms().tree.within(self.tx);
+        let root = tree.insert(self.tx, self.head.state, &set).await?;
+        let root = tree.within(self.tx).remove(self.tx, root, &gone).await?;
+        self.set_current_state(root).await?;
+        self.tx.put(&RoomHeadKey { room: self.room.number }, &self.head)?;
+        Ok(())
     }
 
     /// Takes state events whose auth events are known by then, in this order.
@@ -86,17 +125,9 @@ impl Staging<'_> {
     /// Starts the room, new or left before, from a state and the join of a local user.
     pub(in crate::rooms) async fn start_from(
         &mut self,
-        ordered: &[Arc<Pdu>],
-        snapshot: &Snapshot,
+        state: StateRoot,
         join: &Arc<Pdu>,
     ) -> Result<()> {
-        let state = self.take_state(ordered, &snapshot.state).await?;
-        let create = self.create.clone().filter(|create| create.room() == self.room.id);
-        let create = create.ok_or_else(|| Error::forbidden("The room has no create event"))?;
-        let key = RoomByIdKey { room_id: self.room.id.clone() };
-        if self.tx.get(&key).await?.is_none() {
-            self.put_room(&create)?;
-        }
         self.head.extremities.clear();
         self.set_current_state(state).await?;
         match self.accept(join, Some(state)).await? {
