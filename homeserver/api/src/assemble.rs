@@ -76,7 +76,8 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let accounts = accounts(&parts)?;
     let oauth = oauth(&parts, &accounts)?;
     let encryption =
-        Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone());
+        Encryption::new(parts.store.clone(), parts.clock.clone(), parts.server_name.clone())
+            .federating(config.federation.enabled);
     let push = Push::new(
         rooms.clone(),
         parts.random.clone(),
@@ -85,10 +86,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let directory = UserDirectory::new(rooms.clone(), config.profiles.directory);
     let stopping = Stopping::default();
     let sync = sync_of(&rooms, &encryption, (&push, config.presence.enabled), &stopping);
-    let follow: BoxFuture<'static, ()> = Box::pin(sync.clone().run());
-    let pushing: BoxFuture<'static, ()> = Box::pin(push.clone().run(stopping.0.clone()));
     let delayed_events = delayed_events(&parts, &rooms);
-    let delaying: BoxFuture<'static, ()> = Box::pin(delayed_events.clone().run(stopping.0.clone()));
     let invitations = Invitations::new(
         rooms.clone(),
         accounts.policy().clone(),
@@ -111,9 +109,9 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         devices,
         encryption,
         filters: sync.filters().clone(),
-        inbound: inbound.clone(),
+        inbound,
         history: sync.history().clone(),
-        invitations: invitations.clone(),
+        invitations,
         media,
         oauth,
         previews,
@@ -136,27 +134,31 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
         presence: sync.presence().clone(),
         thread_subscriptions: sync.thread_subscriptions().clone(),
         typing: sync.typing().clone(),
-        user_directory: directory.clone(),
+        user_directory: directory,
         sync,
     };
-    let transactions = transactions(&parts, &state);
-    let telling: BoxFuture<'static, ()> = Box::pin(transactions.run(state.stopping.0.clone()));
-    let sending: BoxFuture<'static, ()> =
-        Box::pin(state.sender.clone().run(state.stopping.0.clone()));
-    let asking: BoxFuture<'static, ()> =
-        Box::pin(state.devices.clone().run(state.stopping.0.clone()));
-    let mails: BoxFuture<'static, ()> = Box::pin(mailer(&parts)?.run(state.stopping.0.clone()));
-    let following: BoxFuture<'static, ()> = Box::pin(directory.run(state.stopping.0.clone()));
-    let sweep = sweep(&parts, &state);
-    let sweeping: BoxFuture<'static, ()> = Box::pin(sweep.run(state.stopping.0.clone()));
-    let inviting: BoxFuture<'static, ()> = Box::pin(invitations.run(state.stopping.0.clone()));
-    let taking: BoxFuture<'static, ()> = Box::pin(inbound.run(state.stopping.0.clone()));
-    let mut background = vec![
-        asking, delaying, follow, following, inviting, mails, pushing, sending, sweeping, taking,
-        telling,
-    ];
-    background.extend(optional_work(config, &state));
+    let background = background(&parts, &state)?;
     Ok(Assembled { state, background })
+}
+
+/// Work behind the requests.
+fn background(parts: &Parts, state: &AppState) -> Result<Vec<BoxFuture<'static, ()>>> {
+    let stop = || state.stopping.0.clone();
+    let mut background: Vec<BoxFuture<'static, ()>> = vec![
+        Box::pin(state.delayed_events.clone().run(stop())),
+        Box::pin(state.devices.clone().run(stop())),
+        Box::pin(state.inbound.clone().run(stop())),
+        Box::pin(state.invitations.clone().run(stop())),
+        Box::pin(mailer(parts)?.run(stop())),
+        Box::pin(state.push.clone().run(stop())),
+        Box::pin(state.sender.clone().run(stop())),
+        Box::pin(sweep(parts, state).run(stop())),
+        Box::pin(state.sync.clone().run()),
+        Box::pin(transactions(parts, state).run(stop())),
+        Box::pin(state.user_directory.clone().run(stop())),
+    ];
+    background.extend(optional_work(&parts.config, state));
+    Ok(background)
 }
 
 fn server_info(parts: &Parts) -> ServerInfo {

@@ -54,6 +54,8 @@ pub struct Encryption {
     store: Store,
     clock: Clock,
     server_name: OwnedServerName,
+    /// Messages for devices of other servers are kept until they are sent.
+    federates: bool,
     /// Claims and uploads of one device follow each other, so that many at once do not overtake each
     /// other again and again. Correctness does not rest on that but on the record of the stock.
     lanes: Arc<[Arc<Mutex<()>>]>,
@@ -64,7 +66,14 @@ impl Encryption {
     #[must_use]
     pub fn new(store: Store, clock: Clock, server_name: OwnedServerName) -> Self {
         let lanes = (0..LANES).map(|_| Arc::new(Mutex::new(()))).collect();
-        Self { store, clock, server_name, lanes }
+        Self { store, clock, server_name, federates: false, lanes }
+    }
+
+    /// The same for a server that takes part in federation (or not): else messages for devices of other
+    /// servers go nowhere.
+    #[must_use]
+    pub fn federating(self, federates: bool) -> Self {
+        Self { federates, ..self }
     }
 
     /// Whether the user is of this server.

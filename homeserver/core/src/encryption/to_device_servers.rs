@@ -42,7 +42,8 @@ impl Encryption {
     ) -> Result<Vec<(OwnedServerName, String)>> {
         type ByUser = BTreeMap<String, BTreeMap<String, Value>>;
         let mut servers: BTreeMap<OwnedServerName, Vec<(usize, ByUser)>> = BTreeMap::new();
-        for (user_id, by_device) in messages.iter().filter(|(user, _)| !self.is_local(user)) {
+        let remote = messages.iter().filter(|(user, _)| self.federates && !self.is_local(user));
+        for (user_id, by_device) in remote {
             let parts = servers.entry(user_id.server_name().to_owned()).or_default();
             for (target, content) in by_device {
                 let bytes = content.json().get().len();
@@ -111,17 +112,20 @@ impl Encryption {
                 if tx.get(received).await?.is_some() {
                     return Ok(());
                 }
-                tx.put(received, now_ms)?;
                 let mut bytes = 0_usize;
                 for (index, (user_id, target, json)) in (0_u32..).zip(messages) {
                     for device_id in recipients(&tx, user_id, target).await? {
                         bytes = bytes.saturating_add(json.len());
                         if bytes > RECEIVED_BYTES_MAX {
                             tracing::info!(%origin, "a message to too many devices");
+                            tx.put(received, now_ms)?;
                             return Ok(());
                         }
                         put_message(&tx, (user_id, device_id), index, json)?;
                     }
+                }
+                if bytes > 0 {
+                    tx.put(received, now_ms)?;
                 }
                 Ok(())
             })

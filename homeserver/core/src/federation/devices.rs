@@ -82,3 +82,6 @@ impl Devices {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,11 @@ impl Sender {
         Self { parts: Arc::new(parts), requests: Arc::new(Semaphore::new(REQUESTS_MAX)) }
     }
 
+    #[cfg(test)]
+    pub(super) fn devices(&self) -> Devices {
+        self.parts.devices.clone()
+    }
+
     fn rooms(&self) -> &Rooms {
         &self.parts.rooms
     }
@@ -240,4 +245,4 @@ impl Sender {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-fn sender(rooms: &Rooms) -> Sender {
+pub(in crate::federation) fn sender(rooms: &Rooms) -> Sender {
     let clock = rooms.clock().clone();
     let servers = Servers::new(None, true).unwrap();
     let key = Arc::new(crate::SigningKey::from_seed(&[7; 32], "1").unwrap());
@@ -40,7 +40,7 @@ fn sender(rooms: &Rooms) -> Sender {
     });
     let keys = KeyRing::new(rooms.store().clone(), clock.clone(), remote.clone(), Vec::new());
     let signed = Signed::new(remote, keys);
-    let encryption = Encryption::new(rooms.store().clone(), clock, name);
+    let encryption = Encryption::new(rooms.store().clone(), clock, name).federating(true);
     let notifier = Notifier::new(rooms.clone());
     let random = Random::seeded(1);
     let devices = Devices::new(DevicesParts {
@@ -62,7 +62,7 @@ fn sender(rooms: &Rooms) -> Sender {
 }
 
 /// Lets a user of another server join, as a resident server would hand it over.
-async fn joins(rooms: &Rooms, room_id: &OwnedRoomId, server: usize) {
+pub(in crate::federation) async fn joins(rooms: &Rooms, room_id: &OwnedRoomId, server: usize) {
     let number = rooms.room_number(room_id).await.unwrap().unwrap();
     let head = rooms.head(number).await.unwrap();
     let sender = format!("@u:s{server}.example");

@@ -10,6 +10,7 @@ use pli_federation::{
 use pli_schema::{
     EventNumber, Stamp, StateRoot, Topic,
     records::{
+        encryption::SharingChangeKey,
         federation::{NamedBeforeKey, WaitingRedactionKey},
         inbound::TimelineGapKey,
         rooms::{EventByIdKey, Extremity, MemberKey, Membership, UserRoomKey, UserRoomRecord},
@@ -139,6 +140,10 @@ impl Staging<'_> {
             return Ok(());
         };
         self.count(Some(member.membership), false);
+        if member.membership == Membership::Join {
+            let (at, user_id) = (Stamp::Commit, user_id.clone());
+            self.tx.put(&SharingChangeKey { at, room: self.room.number, user_id }, &false)?;
+        }
         self.tx.delete(&key);
         let (membership, event) = (Membership::Leave, member.event);
         self.tx.put(
