@@ -12,6 +12,8 @@
 mod device_keys;
 #[path = "federation/inbound.rs"]
 mod inbound;
+#[path = "federation/inbound_documents.rs"]
+mod inbound_documents;
 #[path = "federation/inbound_gaps.rs"]
 mod inbound_gaps;
 #[path = "federation/inbound_reading.rs"]
