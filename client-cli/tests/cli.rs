@@ -265,6 +265,54 @@ fn reports_are_listed_and_closed_and_notices_sent() {
     assert_eq!(*notice, json!({"user_id": "@eve:x", "body": "Hello"}));
 }
 
+fn federation(request: &fake_server::Request) -> (u16, Value) {
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/_pli/admin/v1/federation/check/partner.example") => (
+            200,
+            json!({
+                "server": "partner.example", "result": "problem",
+                "keys": [{"key_id": "ed25519:a", "key": "AAAA"}],
+                "steps": [{"step": "tls", "result": "problem", "text": "No.", "advice": "Look."}],
+            }),
+        ),
+        ("GET", "/_pli/admin/v1/federation/partners") => (
+            200,
+            json!({"enabled": true, "open": false, "partners": [{
+                "server": "partner.example", "suspended": true, "organisations": ["Education"],
+                "allowed": {"media": true, "presence": false},
+                "pinned_keys": [{"key_id": "ed25519:a", "key": "AAAA"}],
+            }]}),
+        ),
+        (_, VERSIONS) => (200, json!({"versions": ["v1.11"]})),
+        ("PUT" | "DELETE", _) => (200, json!({})),
+        _ => nothing(request),
+    }
+}
+
+#[test]
+fn partners_are_checked_pinned_and_listed() {
+    let machine = Machine::new(federation);
+    machine.signed_in();
+    let check = machine.pli(&["admin", "federation", "check", "partner.example"]);
+    assert_eq!(String::from_utf8_lossy(&check.stdout), "✗ No.\n    → Look.\n");
+    assert_ne!(code(&check), 0);
+    let add = ["admin", "federation", "add", "partner.example", "--pin", "--deny", "presence"];
+    assert_eq!(code(&machine.pli(&add)), 0);
+    let list = machine.pli(&["admin", "federation", "list", "--lang", "fr"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let line =
+        "partner.example  suspendu  épinglées : ed25519:a  non échangé : presence  [Education]";
+    assert_eq!(list.lines().nth(1), Some(line));
+    let block = ["admin", "federation", "block", "spam.example", "--note", "spam"];
+    assert_eq!(code(&machine.pli(&block)), 0);
+    let requests = machine.server.requests();
+    let of = |path: &str| requests.iter().rfind(|r| r.path.ends_with(path)).unwrap();
+    let put = &of("/federation/partners/partner.example").body;
+    assert_eq!(put["pinned_keys"], json!([{"key_id": "ed25519:a", "key": "AAAA"}]));
+    assert_eq!(put["allowed"]["presence"], json!(false));
+    assert_eq!(of("/federation/blocked/spam.example").body, json!({"note": "spam"}));
+}
+
 #[test]
 fn an_ended_session_is_3() {
     let machine = Machine::new(|_| (401, json!({"errcode": "M_UNKNOWN_TOKEN", "error": "gone"})));

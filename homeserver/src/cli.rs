@@ -53,6 +53,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Make a new signing key and write it to a new file
     GenerateKey(GenerateKeyArgs),
+    /// Sign with a new key from the next start on; the old one stays published. The server must be stopped
+    RotateKey,
 }
 
 /// `config`

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pli_core::Random;
+use pli_core::{Clock, Random};
 use pli_schema::{Language, config};
 use pli_store::Progress;
 
@@ -71,6 +71,7 @@ pub fn dispatch(
         Command::Check => runtime.block_on(check(&config, &dir, language)),
         Command::Backup(args) => runtime.block_on(backup(&config, &dir, &args.file, language)),
         Command::Restore(args) => runtime.block_on(restore(&dir, &args.file, language)),
+        Command::RotateKey => runtime.block_on(rotate_key(&dir, language)),
         Command::GenerateKey(args) => {
             write_new_key(&args.file, &Random::from_os()).map_err(StartError::from)?;
             let text = words::KEY_WRITTEN.in_language(language);
@@ -78,6 +79,17 @@ pub fn dispatch(
             Ok(())
         }
     }
+}
+
+/// A server that runs would go on signing with the old key.
+async fn rotate_key(dir: &DataDir, language: Language) -> Result<(), CommandError> {
+    if tokio::net::UnixStream::connect(dir.control_socket()).await.is_ok() {
+        return Err(CommandError::Refused(words::STOP_FIRST.in_language(language).to_owned()));
+    }
+    let key = dir.rotate_signing_key(&Random::from_os(), Clock::system().now_ms());
+    let key = key.map_err(StartError::from)?;
+    println!("{} {}", words::KEY_ROTATED.in_language(language), key.key_id());
+    Ok(())
 }
 
 async fn check(

@@ -18,7 +18,7 @@ pub struct DataDirError {
 }
 
 impl DataDirError {
-    fn new(path: &Path, what: impl ToString) -> Self {
+    pub(crate) fn new(path: &Path, what: impl ToString) -> Self {
         Self { path: path.to_owned(), what: what.to_string() }
     }
 }
@@ -68,6 +68,12 @@ impl DataDir {
     #[must_use]
     pub fn signing_key(&self) -> PathBuf {
         self.0.join("signing.key")
+    }
+
+    /// The keys with which this server signed once.
+    #[must_use]
+    pub fn old_signing_keys_file(&self) -> PathBuf {
+        self.0.join("old_signing.keys")
     }
 
     /// The socket through which commands reach the running server.

@@ -9,6 +9,7 @@ pub mod control;
 pub mod data_dir;
 pub mod progress_line;
 pub mod registrations;
+mod rotate;
 pub mod run;
 pub mod server;
 pub mod telemetry;

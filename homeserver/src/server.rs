@@ -124,6 +124,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let Surroundings { clock, random } = surroundings;
         let signing_key = Arc::new(dir.load_or_make_signing_key(&random)?);
+        let old_keys = dir.old_signing_keys(&signing_key)?;
         let tls = tls(&config)?;
         let federation_tls = federation_tls(&config, tls.as_ref())?;
         let trusted_proxies = trusted_proxies(&config)?;
@@ -139,6 +140,7 @@ impl Server {
             clock,
             random: random.clone(),
             signing_key,
+            old_keys,
             server_name,
             base_url,
             data_dir: dir.path().to_owned(),

@@ -77,6 +77,14 @@ words! {
     KEY_MISSING:
         "La clé de signature n'est pas dans la sauvegarde : copiez signing.key dans",
         "The signing key is not part of the backup: copy signing.key to";
+    /// Why rotate-key does nothing.
+    STOP_FIRST:
+        "Arrêtez d'abord le serveur : il continuerait à signer avec l'ancienne clé",
+        "Stop the server first: it would go on signing with the old key";
+    /// The result of rotate-key.
+    KEY_ROTATED:
+        "L'ancienne clé reste publiée ; le serveur signera avec",
+        "The old key stays published; the server will sign with";
     /// The result of generate-key.
     KEY_WRITTEN:
         "Nouvelle clé de signature écrite dans", "New signing key written to";

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes client-server.json and events.json beside this file from the Matrix specification's own files.
+"""Writes client-server.json, events.json and server-server.tsv beside this file from the Matrix specification's own files.
 
     python3 tests/spec/generate.py PATH_OF_MATRIX_SPEC
 
@@ -154,6 +154,19 @@ def operations(spec):
     return sorted(out, key=lambda one: (one["path"], one["method"], one["id"]))
 
 
+def server_operations(spec):
+    """The operations between servers: operationId, method and path template."""
+    rows = []
+    for path in sorted((spec.data / "api/server-server").glob("*.yaml")):
+        document = spec.load(path)
+        base_path = document["servers"][0]["variables"]["basePath"]["default"]
+        for template, methods in document["paths"].items():
+            for method, operation in methods.items():
+                if method != "parameters":
+                    rows.append((base_path.rstrip("/") + template, method.upper(), operation["operationId"]))
+    return ["\t".join((name, method, template)) for template, method, name in sorted(rows)]
+
+
 def one_operation(spec, path, operation, shared):
     schemes = [next(iter(scheme), "") for scheme in operation.get("security", [{}])]
     auth = "" not in schemes and any(scheme.startswith("accessToken") for scheme in schemes)
@@ -251,7 +264,11 @@ def main():
     spec.defs = {}
     kinds = events(spec)
     write("events.json", HEADER, {"events": kinds, "$defs": spec.defs})
-    print(f"{len(found)} operations, {len(kinds)} event types")
+    servers = server_operations(spec)
+    head = f"# {HEADER['source'].split(',')[0]}, tag {VERSION}, data/api/server-server, written by generate.py"
+    target = pathlib.Path(__file__).parent / "server-server.tsv"
+    target.write_text("\n".join([head, *servers]) + "\n")
+    print(f"{len(found)} operations, {len(servers)} between servers, {len(kinds)} event types")
 
 
 if __name__ == "__main__":

@@ -34,8 +34,12 @@ mod joins_restricted;
 mod joins_stays;
 #[path = "federation/keys.rs"]
 mod keys;
+#[path = "federation/media.rs"]
+mod media;
 #[path = "federation/partners.rs"]
 mod partners;
+#[path = "federation/queries.rs"]
+mod queries;
 #[path = "federation/sending.rs"]
 mod sending;
 #[path = "federation/sending_devices.rs"]

@@ -18,5 +18,6 @@ mod house {
     mod forbidden;
     mod headers;
     mod lengths;
+    mod server_endpoints;
     mod sources;
 }

@@ -26,6 +26,7 @@ pub(crate) fn state() -> AppState {
         clock: Clock::system(),
         random: Random::seeded(1),
         signing_key: Arc::new(SigningKey::from_seed(&[7; 32], "1").unwrap()),
+        old_keys: Default::default(),
         server_name: server_name!("pli.example").to_owned(),
         base_url: "http://localhost:8008".into(),
         data_dir: "nowhere".into(),

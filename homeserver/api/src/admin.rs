@@ -7,6 +7,7 @@ pub mod federation;
 pub mod media;
 pub mod notices;
 pub mod registration_tokens;
+pub mod remote_media;
 pub mod reports;
 pub mod shared_secret;
 pub mod synapse_rooms;
@@ -24,6 +25,7 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = media::routes(routes);
     let routes = notices::routes(routes);
     let routes = registration_tokens::routes(routes);
+    let routes = remote_media::routes(routes);
     let routes = reports::routes(routes);
     let routes = shared_secret::routes(routes);
     let routes = synapse_rooms::routes(routes);

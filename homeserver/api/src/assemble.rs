@@ -11,7 +11,7 @@ use pli_core::{
     delayed_events::DelayLimits,
     encryption::Encryption,
     federation::{
-        Backfill, Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, Openness,
+        Backfill, Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, OldKey, Openness,
         OwnKeys, Partners, Queries, Readings, Remote, RemoteParts, RemoteRooms, Sender,
         SenderParts, Signed,
     },
@@ -25,7 +25,7 @@ use pli_core::{
     transactions::TransactionsParts,
 };
 use pli_schema::config::{Config, RetentionSettings};
-use ruma::{OwnedRoomOrAliasId, OwnedServerName, RoomVersionId};
+use ruma::{OwnedRoomOrAliasId, OwnedServerName, OwnedServerSigningKeyId, RoomVersionId};
 
 use crate::{
     AppState,
@@ -46,6 +46,8 @@ pub struct Parts {
     pub random: Random,
     /// The key with which this server signs.
     pub signing_key: Arc<SigningKey>,
+    /// The keys with which it signed once.
+    pub old_keys: BTreeMap<OwnedServerSigningKeyId, OldKey>,
     /// The server's name.
     pub server_name: OwnedServerName,
     /// Where clients reach it, without a slash at the end.
@@ -98,7 +100,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     let edus = edus(&sync, (&rooms, &encryption, &devices));
     let inbound = Inbound::new(rooms.clone(), signed.clone(), edus);
     let sender = sender(&parts, (&sync, &rooms), (&devices, &encryption, &signed));
-    let media = media(&parts)?;
+    let media = media(&parts)?.with_remote(signed.remote().clone());
     let previews = previews(&parts, &media)?;
     let notices = Notices::new(rooms.clone(), accounts.clone(), sync.account_data().clone());
     let state = AppState {
@@ -234,14 +236,18 @@ fn rooms(parts: &Parts) -> Result<Rooms> {
     }))
 }
 
+/// A number of days; 0 is no bound.
+fn days_ms(days: u32) -> Option<u64> {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    (days > 0).then(|| u64::from(days).saturating_mul(DAY_MS))
+}
+
 /// How long messages are kept.
 fn retention(settings: &RetentionSettings) -> Retention {
-    const DAY_MS: u64 = 24 * 3_600_000;
-    let days = |days: u32| (days > 0).then(|| u64::from(days).saturating_mul(DAY_MS));
     let limits = Limits {
-        default_ms: days(settings.days_default),
-        least_ms: days(settings.days_min),
-        most_ms: days(settings.days_max),
+        default_ms: days_ms(settings.days_default),
+        least_ms: days_ms(settings.days_min),
+        most_ms: days_ms(settings.days_max),
     };
     Retention { limits, legal_hold: settings.legal_hold.clone() }
 }
@@ -394,7 +400,7 @@ fn federation(parts: &Parts) -> Result<Signed> {
     let remote = Remote::new(RemoteParts {
         network: Network::new(servers.clone(), clock.clone()),
         servers,
-        own: OwnKeys::new(parts.server_name.clone(), key, BTreeMap::new(), clock.clone()),
+        own: OwnKeys::new(parts.server_name.clone(), key, parts.old_keys.clone(), clock.clone()),
         partners: Partners::new(parts.store.clone(), clock.clone(), openness),
     });
     let keys = KeyRing::new(parts.store.clone(), clock, remote.clone(), notaries);
@@ -408,6 +414,7 @@ fn media(parts: &Parts) -> Result<Media> {
         thumbnail_workers: usize::try_from(config.thumbnail_workers).unwrap_or(usize::MAX),
         user_quota_bytes: config.user_quota.bytes,
         user_quota_files: config.user_quota.files,
+        remote_keep_ms: days_ms(config.remote_keep_days),
     };
     let files = MediaFiles::local(parts.data_dir.join("media"));
     let sources = (parts.clock.clone(), parts.random.clone());

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod authorize;
+pub mod federation;
 pub(crate) mod forms;
 mod layout;
 pub(crate) mod login_fallback;
@@ -36,6 +37,7 @@ pub(crate) fn page(
 pub fn routes(routes: Routes) -> Routes {
     let routes = account::routes(routes);
     let routes = authorize::routes(routes);
+    let routes = federation::routes(routes);
     let routes = mail_proof::routes(routes);
     let routes = sign_in::routes(routes);
     let routes = single_sign_on::routes(routes);

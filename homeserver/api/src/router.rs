@@ -203,6 +203,7 @@ pub(crate) mod tests {
             clock: Clock::system(),
             random: Random::seeded(1),
             signing_key: Arc::new(key),
+            old_keys: Default::default(),
             server_name: server_name!("pli.example").to_owned(),
             base_url: "http://localhost:8008".into(),
             data_dir: "nowhere".into(),

@@ -29,6 +29,8 @@ mod request_signature;
 mod sender;
 mod turns;
 
+pub use pli_federation::server_keys::OldKey;
+
 pub use self::{
     authenticate::Signed,
     backfill::Backfill,
@@ -41,7 +43,7 @@ pub use self::{
     own_keys::OwnKeys,
     partners::{Awaited, Contact, Contacts, NewPartner, Openness, Partners, Use},
     pdus::NotTaken,
-    queries::{Queries, RemoteSpace},
+    queries::{Queries, for_servers},
     reading::{Readings, ServerReader, StateBefore},
     remote::{Bounds, Remote, RemoteError, RemoteParts},
     sender::{DestinationStatus, Sender, SenderParts, Totals},

@@ -9,6 +9,7 @@ mod files;
 mod moderation;
 mod pictures;
 mod quota;
+mod remote;
 mod sweep;
 mod thumbnail;
 mod upload;
@@ -39,6 +40,9 @@ pub struct MediaSettings {
     pub user_quota_bytes: u64,
     /// Files that one user may have uploaded; 0 is no limit.
     pub user_quota_files: u64,
+    /// How long files of other servers are kept after somebody asked for them, in milliseconds; `None`
+    /// for ever.
+    pub remote_keep_ms: Option<u64>,
 }
 
 impl Default for MediaSettings {
@@ -48,6 +52,7 @@ impl Default for MediaSettings {
             thumbnail_workers: 2,
             user_quota_bytes: 0,
             user_quota_files: 0,
+            remote_keep_ms: None,
         }
     }
 }
@@ -72,6 +77,8 @@ pub struct Media {
     decoding: Arc<Semaphore>,
     /// Permits to wait for one.
     waiting: Arc<Semaphore>,
+    /// Files of other servers, where this server speaks with others.
+    elsewhere: Option<remote::Elsewhere>,
 }
 
 impl Media {
@@ -103,6 +110,7 @@ impl Media {
             placing,
             decoding,
             waiting,
+            elsewhere: None,
         })
     }
 
@@ -112,15 +120,18 @@ impl Media {
         self.settings.upload_limit_bytes
     }
 
-    /// Only our own media are here, and their ids have a narrow alphabet.
+    /// For our own media, whose ids have a narrow alphabet.
     fn check_id(&self, server_name: &ServerName, media_id: &str) -> Result<()> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let known = server_name == self.server_name
-            && !media_id.is_empty()
-            && media_id.len() <= 255
-            && media_id.bytes().all(good);
+        let known = server_name == self.server_name && is_media_id(media_id);
         if known { Ok(()) } else { Err(no_media()) }
     }
+}
+
+/// Whether a text may be the identifier of a file
+/// (<https://spec.matrix.org/v1.19/client-server-api/#matrix-content-mxc-uris>).
+fn is_media_id(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(good)
 }
 
 fn no_media() -> Error {

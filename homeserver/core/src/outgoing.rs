@@ -19,7 +19,7 @@ use url::{Host, Url};
 
 pub use self::{
     pages::Page,
-    servers::{Bounds, PeerCertificate, Servers},
+    servers::{BodyStream, Bounds, PeerCertificate, Servers},
 };
 use crate::{Error, Result};
 

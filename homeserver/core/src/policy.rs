@@ -6,6 +6,7 @@ pub mod domains;
 pub mod externals;
 pub mod last_admin;
 pub mod lists;
+pub mod outside_names;
 pub mod retention;
 pub mod rooms;
 

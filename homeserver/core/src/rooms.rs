@@ -69,7 +69,10 @@ pub use self::{
     creation::{CREATE_INVITES_MAX, CreateRoom, InitialState, Preset},
     directory::{PublicRoomsPage, PublicRoomsQuery},
     draft::{Appended, Draft, Origin},
-    hierarchy::{HierarchyPage, HierarchyQuery, HierarchyRoom},
+    hierarchy::{
+        Elsewhere, HierarchyPage, HierarchyQuery, HierarchyRoom, RemoteChild, RemoteSpace,
+        ServerHierarchy,
+    },
     incoming::{Missing, Snapshot, Verdict},
     membership::Change,
     mutual::MutualRooms,

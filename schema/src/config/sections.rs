@@ -173,6 +173,9 @@ settings! {
         pub allow_unauthenticated: bool = false;
         /// Images that are decoded at once for thumbnails; each may take 256 MiB for a moment.
         pub thumbnail_workers: u32 = 2;
+        /// Days for which files of other servers are kept after somebody asked for them last; 0 is for
+        /// ever. Who asks later gets them from the other server again.
+        pub remote_keep_days: u32 = 90;
         /// What one user may have uploaded, in all. A table of:
         pub user_quota: UserQuota = UserQuota::default();
         /// The server looks at pages to which people link and shows clients title, text and picture. It

@@ -35,7 +35,7 @@ pub struct Allowed {
     /// Who is online.
     #[serde(default = "yes")]
     pub presence: bool,
-    /// External people of either side in common rooms.
+    /// Invitations of external people of this server by people of that one.
     #[serde(default = "yes")]
     pub guests: bool,
 }
@@ -64,7 +64,7 @@ pub struct PartnerRecord {
     pub pinned_keys: Vec<PinnedKey>,
     /// What it may ask for and be asked for.
     pub allowed: Allowed,
-    /// Its rooms must keep the rules that Pli gives rooms.
+    /// Invitations into rooms of it that do not keep the rules that Pli gives rooms are refused.
     pub room_rules_required: bool,
     /// The labels that its people may have in their display names, as `Name [Label]`; empty if none
     /// were agreed.

@@ -1,6 +1,9 @@
 //! Partners, pinned keys, blocked servers and checks, with two servers that speak TLS to each other.
 
-use pli_tests::server::{TestServer, TestUser};
+use pli_tests::{
+    browser::Browser,
+    server::{TestServer, TestUser},
+};
 use serde_json::{Value, json};
 
 const ADMIN: &str = "/_pli/admin/v1/federation";
@@ -141,4 +144,57 @@ async fn a_check_says_what_is_wrong_and_what_to_do() {
     let report = admin.post(&check, json!({})).await.ok();
     assert_eq!(step(&report, "tls")["result"], "problem", "{report}");
     assert_eq!(admin.post(&format!("{ADMIN}/check/no%20name"), json!({})).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_with_the_name_of_an_agent_is_written_down() {
+    let (here, there) =
+        tokio::join!(TestServer::start_federating(), TestServer::start_federating());
+    let admin = here.register_admin("admin").await;
+    let alice = here.register("alice").await;
+    let (eve, bob) = (there.register("eve").await, there.register("bob").await);
+    for (user, name) in [(&eve, "Eve [Justice]"), (&bob, "Bob [Education]")] {
+        let path = format!("/_matrix/client/v3/profile/{}/displayname", user.user_id);
+        user.put(&path, json!({ "displayname": name })).await.ok();
+    }
+    let partner = format!("{ADMIN}/partners/{}", there.server_name);
+    admin.put(&partner, json!({ "organisations": ["Education"] })).await.ok();
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let join = format!("/_matrix/client/v3/join/{room}?via={}", here.server_name);
+    eve.post(&join, json!({})).await.ok();
+    bob.post(&join, json!({})).await.ok();
+    let audit = admin.get("/_pli/admin/v1/audit").await.ok();
+    let entries = audit["entries"].as_array().unwrap();
+    let flagged: Vec<&Value> =
+        entries.iter().filter(|it| it["action"] == "federation.name_flagged").collect();
+    assert_eq!(flagged.len(), 1, "{audit}");
+    assert_eq!(flagged[0]["subject"], json!(eve.user_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_for_admins_who_are_signed_in() {
+    let server = TestServer::start_federating_with(|config| config.federation.open = false).await;
+    let admin = server.register_admin("admin").await;
+    server.register("alice").await;
+    admin
+        .put(&format!("{ADMIN}/partners/partner.example"), json!({ "suspended": true }))
+        .await
+        .ok();
+    const PAGE: &str = "/_pli/admin/federation";
+    let mut browser = Browser::new(&server.url);
+    let page = browser.go(PAGE).await;
+    assert!(page.path.starts_with("/_pli/account/sign-in"), "{}", page.path);
+    let fields = [("user", "alice"), ("password", "password of alice")];
+    let page = browser.submit(&page, 0, &fields).await;
+    let page = browser.follow(page).await;
+    assert_eq!(page.status, 403, "{}", page.html);
+    let mut browser = Browser::new(&server.url);
+    let page = browser.go(PAGE).await;
+    let fields = [("user", "admin"), ("password", "password of admin")];
+    let page = browser.submit(&page, 0, &fields).await;
+    let page = browser.follow(page).await;
+    assert_eq!(page.status, 200);
+    assert!(page.has("partner.example") && page.has("suspended"), "{}", page.html);
+    let french = browser.go(&page.link("Français").unwrap()).await;
+    assert!(french.has("suspendu") && french.has("<html lang=\"fr\">"), "{}", french.html);
 }

@@ -16,7 +16,7 @@ use std::{
 use pli_api::router::Route;
 use pli_tests::openapi::{Operation, spec};
 
-use super::{calls::core_functions, sources::top};
+use super::{calls::core_functions, server_endpoints, sources::top};
 
 /// Operations that have no route yet, by `operationId`. The list only shrinks.
 const WITHOUT_ROUTE: &[&str] = &[];
@@ -36,7 +36,7 @@ fn routes() -> Vec<Route> {
 }
 
 /// A path with `{}` for each parameter: their names differ between the specification and ruma.
-fn bare(path: &str) -> String {
+pub(super) fn bare(path: &str) -> String {
     path.split('/')
         .map(|segment| if segment.starts_with('{') { "{}" } else { segment })
         .collect::<Vec<_>>()
@@ -153,6 +153,26 @@ fn document() -> String {
             exercised.get(&operation.id).map_or("–".to_owned(), |test| format!("`{test}`"));
         let first = format!("{} {}", operation.id, operation.method);
         row(&mut out, &first, &operation.path, route, &test);
+    }
+    out.push_str(
+        "\n## The operations between servers\n\nOf the server-server API of the same release.\n\n\
+        | operation | path | handler | core |\n| --- | --- | --- | --- |\n",
+    );
+    for operation in server_endpoints::operations() {
+        let route = server_endpoints::route_of(&operation, &routes);
+        if let Some(route) = route {
+            told.insert((route.method.clone(), route.path.clone()));
+        }
+        let mut line = String::new();
+        row(
+            &mut line,
+            &format!("{} {}", operation.id, operation.method),
+            &operation.path,
+            route,
+            "",
+        );
+        out.push_str(line.trim_end().trim_end_matches("|  |"));
+        out.push_str("|\n");
     }
     out.push_str(
         "\n## What else is answered\n\nPaths under older or unstable names, and what clients call \

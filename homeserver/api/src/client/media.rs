@@ -47,9 +47,10 @@ const INLINE: [&str; 26] = [
 const CONTENT_SECURITY_POLICY: &str = "sandbox; default-src 'none'; script-src 'none'; \
      plugin-types application/pdf; style-src 'unsafe-inline'; object-src 'self';";
 
-/// Who may read files, and which: everyone with a token; others if the server allows it.
-fn require_open(server: &ServerInfo) -> Result<()> {
-    if server.config.media.allow_unauthenticated {
+/// Who may read files, and which: everyone with a token; others those of this server, if it allows it.
+fn require_open(server: &ServerInfo, of: &ServerName) -> Result<()> {
+    // Nobody without a token makes this server ask others.
+    if server.config.media.allow_unauthenticated && server.server_name == of {
         Ok(())
     } else {
         let text = "Files are served at the authenticated paths below /_matrix/client/v1/media";
@@ -73,12 +74,11 @@ async fn send(media: &Media, wanted: Wanted<'_>, headers: &HeaderMap) -> Result<
     answer(media, &file, headers).await
 }
 
-async fn send_thumbnail(
-    media: &Media,
-    wanted: Wanted<'_>,
-    (width, height, method, animated): (UInt, UInt, Option<ruma::media::Method>, Option<bool>),
-    headers: &HeaderMap,
-) -> Result<Response> {
+/// Width, height, method, and whether it may be animated, as requests say it.
+type WantedFit = (UInt, UInt, Option<ruma::media::Method>, Option<bool>);
+
+/// What a thumbnail is to be.
+pub(crate) fn fit((width, height, method, animated): WantedFit) -> Result<Fit> {
     let side = |side: UInt| u32::try_from(u64::from(side)).unwrap_or(u32::MAX);
     let size = Size { width: side(width), height: side(height) };
     let method = match method {
@@ -86,7 +86,16 @@ async fn send_thumbnail(
         Some(ruma::media::Method::Scale) | None => Method::Scale,
         Some(_) => return Err(pli_core::Error::invalid_param("There is no such method").into()),
     };
-    let fit = Fit { size, method, animated: animated.unwrap_or(false) };
+    Ok(Fit { size, method, animated: animated.unwrap_or(false) })
+}
+
+async fn send_thumbnail(
+    media: &Media,
+    wanted: Wanted<'_>,
+    wanted_fit: WantedFit,
+    headers: &HeaderMap,
+) -> Result<Response> {
+    let fit = fit(wanted_fit)?;
     let file = media.thumbnail(wanted.place, fit, wanted.timeout).await?;
     answer(media, &file, headers).await
 }
@@ -121,18 +130,7 @@ async fn answer(media: &Media, file: &File, headers: &HeaderMap) -> Result<Respo
 
 /// The headers: what the file is, and that nothing in it may act.
 fn describe(file: &File, headers: &mut HeaderMap) {
-    let given = file.content_type.as_deref().and_then(|kind| HeaderValue::try_from(kind).ok());
-    let unknown = HeaderValue::from_static("application/octet-stream");
-    headers.insert(header::CONTENT_TYPE, given.unwrap_or(unknown));
-    let kind = if is_inline(file.content_type.as_deref()) {
-        ContentDispositionType::Inline
-    } else {
-        ContentDispositionType::Attachment
-    };
-    let disposition = ContentDisposition::new(kind).with_filename(file.file_name.clone());
-    let disposition = HeaderValue::try_from(disposition.to_string());
-    let plain = HeaderValue::from_static("attachment");
-    headers.insert(header::CONTENT_DISPOSITION, disposition.unwrap_or(plain));
+    headers.extend(described(file));
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
@@ -142,6 +140,24 @@ fn describe(file: &File, headers: &mut HeaderMap) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+}
+
+/// What the file is.
+pub(crate) fn described(file: &File) -> [(HeaderName, HeaderValue); 2] {
+    let given = file.content_type.as_deref().and_then(|kind| HeaderValue::try_from(kind).ok());
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    let kind = if is_inline(file.content_type.as_deref()) {
+        ContentDispositionType::Inline
+    } else {
+        ContentDispositionType::Attachment
+    };
+    let disposition = ContentDisposition::new(kind).with_filename(file.file_name.clone());
+    let disposition = HeaderValue::try_from(disposition.to_string());
+    let plain = HeaderValue::from_static("attachment");
+    [
+        (header::CONTENT_TYPE, given.unwrap_or(unknown)),
+        (header::CONTENT_DISPOSITION, disposition.unwrap_or(plain)),
+    ]
 }
 
 fn is_inline(content_type: Option<&str>) -> bool {
@@ -214,7 +230,7 @@ async fn open_download(
     headers: HeaderMap,
     Ruma(request): Ruma<legacy::get_content::v3::Request>,
 ) -> Result<Response> {
-    require_open(&server)?;
+    require_open(&server, &request.server_name)?;
     let place = (&*request.server_name, request.media_id.as_str());
     let wanted = Wanted { place, name: None, timeout: request.timeout_ms };
     send(&media, wanted, &headers).await
@@ -226,7 +242,7 @@ async fn open_download_named(
     headers: HeaderMap,
     Ruma(request): Ruma<legacy::get_content_as_filename::v3::Request>,
 ) -> Result<Response> {
-    require_open(&server)?;
+    require_open(&server, &request.server_name)?;
     let place = (&*request.server_name, request.media_id.as_str());
     let wanted = Wanted { place, name: Some(request.filename), timeout: request.timeout_ms };
     send(&media, wanted, &headers).await
@@ -238,7 +254,7 @@ async fn open_thumbnail(
     headers: HeaderMap,
     Ruma(request): Ruma<legacy::get_content_thumbnail::v3::Request>,
 ) -> Result<Response> {
-    require_open(&server)?;
+    require_open(&server, &request.server_name)?;
     let place = (&*request.server_name, request.media_id.as_str());
     let wanted = Wanted { place, name: None, timeout: request.timeout_ms };
     let size = (request.width, request.height, request.method, request.animated);

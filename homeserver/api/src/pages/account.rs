@@ -131,7 +131,7 @@ impl Part {
 }
 
 /// A day, as `2026-11-22`, from milliseconds since 1970 (Howard Hinnant's `civil_from_days`).
-fn day(ms: u64) -> String {
+pub(super) fn day(ms: u64) -> String {
     let days = i64::try_from(ms / 86_400_000).unwrap_or(0) + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);

@@ -5,7 +5,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1querydirectory>
 
 use axum::extract::State;
-use pli_core::federation::{RemoteRooms, ResolvedAlias};
+use pli_core::federation::{RemoteRooms, ResolvedAlias, Signed, Use};
 use ruma::api::federation::query::get_room_information::v1;
 
 use super::FromServer;
@@ -13,8 +13,10 @@ use crate::{Result, Routes, Ruma};
 
 async fn get_room_information(
     State(rooms): State<RemoteRooms>,
-    FromServer { request, .. }: FromServer<v1::Request>,
+    State(signed): State<Signed>,
+    FromServer { origin, request }: FromServer<v1::Request>,
 ) -> Result<Ruma<v1::Response>> {
+    signed.partners().require(&origin, Use::Directory).await?;
     let ResolvedAlias { room_id, servers } = rooms.own_alias(&request.room_alias).await?;
     Ok(Ruma(v1::Response::new(room_id, servers)))
 }

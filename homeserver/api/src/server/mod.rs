@@ -32,6 +32,7 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    authenticated_media,
     authorization,
     backfill,
     directory,
@@ -42,6 +43,7 @@ endpoints! {
     knock,
     membership,
     query,
+    space,
     thirdparty,
     transactions,
     user_keys,

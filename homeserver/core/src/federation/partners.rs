@@ -5,6 +5,7 @@ mod awaited;
 mod change;
 mod contacts;
 mod lists;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use pli_schema::records::partners::{
     BlockedServerKey, PartnerKey, PartnerRecord, RefusedKeyKey, RefusedRecord,
 };
 use pli_store::{Scan, Store};
-use ruma::{OwnedServerName, OwnedServerSigningKeyId, ServerName, serde::Base64};
+use ruma::{OwnedServerName, OwnedServerSigningKeyId, OwnedUserId, ServerName, serde::Base64};
 
 use self::lists::Lists;
 pub use self::{
@@ -24,7 +25,10 @@ pub use self::{
     contacts::{Contact, Contacts},
     lists::Use,
 };
-use crate::{Clock, Error, Result};
+use crate::{Clock, Error, Result, rooms::ByteCache};
+
+/// Names of people, and servers, that are remembered as written down.
+const NOTED_MAX: usize = 10_000;
 
 /// How the configuration wants federation to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,10 @@ pub struct Partners {
     /// Reading is done by one at a time: the last reader has seen the last change.
     reading: Arc<tokio::sync::Mutex<()>>,
     contacts: Contacts,
+    /// People whose names were written down, with the name.
+    noted_names: ByteCache<(OwnedUserId, String), ()>,
+    /// How many of each server in this hour.
+    noted_hours: ByteCache<OwnedServerName, (u64, u32)>,
 }
 
 impl Partners {
@@ -59,6 +67,8 @@ impl Partners {
             clock,
             lists: Arc::default(),
             reading: Arc::default(),
+            noted_names: ByteCache::new(NOTED_MAX),
+            noted_hours: ByteCache::new(NOTED_MAX),
         }
     }
 

@@ -3,10 +3,10 @@
 
 mod spaces;
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use ruma::{
-    RoomId, ServerName, UserId,
+    ServerName, UserId,
     api::federation::{
         directory::get_public_rooms_filtered::v1 as public_rooms,
         query::get_profile_information::v1 as profile,
@@ -14,9 +14,12 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 
-pub use self::spaces::RemoteSpace;
+pub use self::spaces::for_servers;
 use super::{Bounds, Remote, RemoteError, Signed, Use};
-use crate::{Clock, Error, MilliSeconds, Result, rooms::ByteCache};
+use crate::{
+    Clock, Error, MilliSeconds, Result,
+    rooms::{ByteCache, RemoteSpace},
+};
 
 /// How long a profile is kept.
 const PROFILE_MS: u64 = 60_000;
@@ -24,6 +27,9 @@ const PROFILE_MS: u64 = 60_000;
 const PROFILES_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a profile that is taken (spec, "profile size limits").
 const PROFILE_MAX: usize = 64 * 1024;
+/// The field that says what is wrong with the name (docs/admin-guide.md, "Names of people of other
+/// servers").
+const NAME_FLAG: &str = "org.pli.name_flag";
 /// How long what a server says of a space is kept.
 const SPACE_MS: u64 = 300_000;
 /// Bytes of spaces that are kept.
@@ -68,6 +74,9 @@ impl Queries {
     pub async fn profile(&self, user_id: &UserId) -> Result<Arc<Map<String, Value>>> {
         let nobody = || Error::not_found("There is no such user");
         let server = user_id.server_name();
+        if !self.remote.partners().is_enabled() {
+            return Err(Error::not_found("This user is of another server"));
+        }
         self.remote.partners().require(server, Use::Profiles).await?;
         let now_ms = self.clock.now_ms();
         if let Some((kept, until_ms)) = self.profiles.get(user_id)
@@ -81,14 +90,26 @@ impl Queries {
             Err(RemoteError::Status { status: 404, .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let found = answer.map(|answer| {
-            let fields = answer.iter().map(|(name, value)| (name.clone(), value.clone()));
-            Arc::new(taken(fields))
-        });
+        let mut found = answer
+            .map(|answer| taken(answer.iter().map(|(name, value)| (name.clone(), value.clone()))));
+        if let Some(profile) = &mut found {
+            self.flag(server, profile).await?;
+        }
+        let found = found.map(Arc::new);
         let bytes = found.as_ref().map_or(0, |it| size(it)).saturating_add(user_id.as_str().len());
         let until_ms = now_ms.saturating_add(PROFILE_MS);
         self.profiles.put(user_id.to_owned(), (found.clone(), until_ms), bytes);
         found.ok_or_else(nobody)
+    }
+
+    /// Adds what is wrong with the name. Another server cannot say it itself.
+    async fn flag(&self, server: &ServerName, profile: &mut Map<String, Value>) -> Result<()> {
+        profile.remove(NAME_FLAG);
+        let name = profile.get("displayname").and_then(Value::as_str).unwrap_or_default();
+        if let Some(flag) = self.remote.partners().judge_name(server, name).await? {
+            profile.insert(NAME_FLAG.to_owned(), flag.word().into());
+        }
+        Ok(())
     }
 
     /// A page of the directory of another server.
@@ -103,18 +124,6 @@ impl Queries {
     ) -> Result<public_rooms::Response> {
         self.remote.partners().require(server, Use::PublicRooms).await?;
         Ok(self.remote.request(server, request, Bounds::SMALL).await?)
-    }
-
-    /// What other servers say of a space (or a room that is none) and its children; `None` if none of
-    /// them knows it, or lets this server know. Rooms are named by those who joined them, so servers that
-    /// are named beside it are asked first, then the server in its id.
-    pub fn space<'a>(
-        &'a self,
-        room_id: &'a RoomId,
-        via: &'a [ruma::OwnedServerName],
-        suggested_only: bool,
-    ) -> impl Future<Output = Option<Arc<RemoteSpace>>> + Send + 'a {
-        spaces::ask(self, room_id, via, suggested_only)
     }
 }
 

@@ -18,7 +18,7 @@ pub use crate::outgoing::Bounds;
 use crate::{
     Error, Result,
     federation::{Network, OwnKeys, Partners},
-    outgoing::{OutgoingError, Servers},
+    outgoing::{BodyStream, OutgoingError, Servers},
 };
 
 impl Bounds {
@@ -220,6 +220,72 @@ impl Remote {
         }
     }
 
+    /// Sends a request, signed, and returns the answer of whatever status with its body still to be read.
+    ///
+    /// # Errors
+    /// [`RemoteError`], but not [`RemoteError::Status`].
+    pub async fn open<T>(
+        &self,
+        server: &ServerName,
+        request: T,
+        timeout: Duration,
+    ) -> Result<http::Response<BodyStream>, RemoteError>
+    where
+        T: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        let own = &self.parts.own;
+        let (from, to) = (own.server_name().to_owned(), server.to_owned());
+        let input = XMatrixSigningInput::new(from, to, own.key().key_pair());
+        let request = request
+            .try_into_http_request::<Vec<u8>>("", input, ())
+            .map_err(|error| RemoteError::Request(error.to_string()))?;
+        self.open_unsigned(server, request, timeout).await
+    }
+
+    /// As [`Self::open`], of a request that is ready but for its host.
+    ///
+    /// # Errors
+    /// [`RemoteError`], but not [`RemoteError::Status`].
+    pub async fn open_unsigned(
+        &self,
+        server: &ServerName,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<BodyStream>, RemoteError> {
+        if self.parts.partners.admit(server).await.is_err() {
+            return Err(RemoteError::NotAdmitted);
+        }
+        let deliver = async {
+            let destination = self.discover(server).await?;
+            let opened = self.parts.servers.open(&destination, request, timeout).await;
+            opened.map_err(RemoteError::NoAnswer)
+        };
+        let answer = deliver.await;
+        self.note(server, answer.as_ref().err());
+        answer
+    }
+
+    /// Fetches what lies at an address that another server named, with its body still to be read.
+    ///
+    /// # Errors
+    /// [`OutgoingError`].
+    pub async fn open_document(
+        &self,
+        url: url::Url,
+        timeout: Duration,
+    ) -> Result<http::Response<BodyStream>, OutgoingError> {
+        self.parts.servers.open_document(url, timeout).await
+    }
+
+    /// Notes how the last contact with a server went.
+    fn note(&self, server: &ServerName, error: Option<&RemoteError>) {
+        let contacts = self.parts.partners.contacts();
+        match error {
+            None => contacts.answered(server),
+            Some(error) => contacts.failed(server, error),
+        }
+    }
+
     /// Sends a request that is ready but for its host.
     ///
     /// # Errors
@@ -234,11 +300,7 @@ impl Remote {
             return Err(RemoteError::NotAdmitted);
         }
         let answer = self.deliver(server, request, bounds).await;
-        let contacts = self.parts.partners.contacts();
-        match &answer {
-            Ok(_) => contacts.answered(server),
-            Err(error) => contacts.failed(server, error),
-        }
+        self.note(server, answer.as_ref().err());
         answer
     }
 

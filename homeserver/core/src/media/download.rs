@@ -40,7 +40,7 @@ impl From<MediaContent> for File {
 
 impl Media {
     /// A file by its identifier. If it is not uploaded yet, waits for it, up to `timeout` and at most a
-    /// minute.
+    /// minute. One of another server is fetched.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::NotYetUploaded`] if it did not come in time.
@@ -50,6 +50,9 @@ impl Media {
         media_id: &str,
         timeout: Duration,
     ) -> Result<File> {
+        if server_name != self.server_name {
+            return self.remote_file(server_name, media_id, timeout).await;
+        }
         self.check_id(server_name, media_id)?;
         // Subscribe, then sample, then wait.
         let mut feed = self.store.subscribe();
@@ -76,7 +79,7 @@ impl Media {
         }
     }
 
-    async fn circulating(&self, file: File) -> Result<File> {
+    pub(super) async fn circulating(&self, file: File) -> Result<File> {
         if self.is_quarantined(&file.hash).await? { Err(no_media()) } else { Ok(file) }
     }
 

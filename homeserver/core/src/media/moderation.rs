@@ -220,7 +220,7 @@ impl Media {
 
 /// One identifier less names these bytes; returns the bytes that nothing names then: these, and with
 /// them their thumbnails. Their records stay until the bytes are gone, so that none are forgotten.
-async fn release(tx: &Tx, hash: ContentHash) -> Result<Vec<ContentHash>> {
+pub(super) async fn release(tx: &Tx, hash: ContentHash) -> Result<Vec<ContentHash>> {
     let mut unused = Vec::new();
     if !uncount_use(tx, hash).await? {
         return Ok(unused);

@@ -1,4 +1,5 @@
-//! Removing what has ended: identifiers that were never uploaded to, bytes that nothing names.
+//! Removing what has ended: identifiers that were never uploaded to, files of other servers that nobody
+//! asks for any more, bytes that nothing names.
 
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ impl Media {
     /// Those of the store and of the disk.
     pub(crate) async fn sweep(&self, pause: Duration) -> Result<usize> {
         let pending = self.sweep_pending(pause).await?;
+        let remote = self.sweep_remote(pause).await?;
         let unused = self.sweep_unused(pause).await?;
-        Ok(pending.saturating_add(unused))
+        Ok(pending.saturating_add(remote).saturating_add(unused))
     }
 
     async fn sweep_pending(&self, pause: Duration) -> Result<usize> {

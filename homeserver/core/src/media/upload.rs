@@ -234,7 +234,7 @@ fn check(meta: &Meta) -> Result<()> {
     Ok(())
 }
 
-fn content(written: Written, meta: &Meta) -> MediaContent {
+pub(super) fn content(written: Written, meta: &Meta) -> MediaContent {
     MediaContent {
         hash: written.hash,
         size_bytes: written.size_bytes,

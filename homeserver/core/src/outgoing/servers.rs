@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use pli_federation::{
@@ -39,6 +41,9 @@ pub struct Bounds {
     /// Bytes of the body.
     pub limit_bytes: usize,
 }
+
+/// A body as it comes.
+pub type BodyStream = BoxStream<'static, Result<Bytes, OutgoingError>>;
 
 /// The certificate that the server of an answer showed, in DER: an extension of the answer.
 #[derive(Clone, Debug)]
@@ -130,18 +135,40 @@ impl Servers {
         request: http::Request<Vec<u8>>,
         bounds: Bounds,
     ) -> Result<http::Response<Vec<u8>>, OutgoingError> {
+        receive(self.prepare(destination, request, bounds.timeout)?, bounds).await
+    }
+
+    /// As [`Self::send`], with a body that is read as it comes: whoever reads it bounds its size.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], but not [`OutgoingError::Status`].
+    pub async fn open(
+        &self,
+        destination: &Destination,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<BodyStream>, OutgoingError> {
+        opened(self.prepare(destination, request, timeout)?).await
+    }
+
+    fn prepare(
+        &self,
+        destination: &Destination,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<reqwest::RequestBuilder, OutgoingError> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let url = format!("https://{}{path}", self.authority(destination)?);
         let url = Url::parse(&url).map_err(|_| OutgoingError::Refused("it is no address"))?;
-        let mut sent = self.client.request(parts.method, url).timeout(bounds.timeout);
+        let mut sent = self.client.request(parts.method, url).timeout(timeout);
         for (name, value) in &parts.headers {
             sent = sent.header(name, value);
         }
         if matches!(destination.certificate, Host::Ip(_)) {
             sent = sent.header("host", &destination.host_header);
         }
-        receive(sent.body(body), bounds).await
+        Ok(sent.body(body))
     }
 
     /// The authority of the URL: where names have no port, the way is kept for the resolver, which gives
@@ -176,11 +203,31 @@ impl Servers {
         url: Url,
         bounds: Bounds,
     ) -> Result<http::Response<Vec<u8>>, OutgoingError> {
+        let (parts, mut stream) = self.open_document(url, bounds.timeout).await?.into_parts();
+        let mut body = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            if body.len().saturating_add(chunk.len()) > bounds.limit_bytes {
+                return Err(OutgoingError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(http::Response::from_parts(parts, body))
+    }
+
+    /// As [`Self::document`], with a body that is read as it comes: whoever reads it bounds its size.
+    ///
+    /// # Errors
+    /// [`OutgoingError`].
+    pub async fn open_document(
+        &self,
+        url: Url,
+        timeout: Duration,
+    ) -> Result<http::Response<BodyStream>, OutgoingError> {
         let mut url = url;
         for _ in 0..=REDIRECTS_MAX {
             self.check_literal(&url)?;
-            let sent = self.client.get(url.clone()).timeout(bounds.timeout);
-            let answer = receive(sent, bounds).await?;
+            let answer = opened(self.client.get(url.clone()).timeout(timeout)).await?;
             let status = answer.status().as_u16();
             let target = answer.headers().get("location").and_then(|to| to.to_str().ok());
             match (status, target) {
@@ -208,15 +255,32 @@ impl Servers {
     }
 }
 
+/// Why a request failed.
+fn failed(error: reqwest::Error) -> OutgoingError {
+    match error.is_timeout() {
+        true => OutgoingError::TimedOut,
+        false => OutgoingError::Failed(root_cause(&error.without_url())),
+    }
+}
+
+/// Sends, and returns the answer with its body still to be read.
+async fn opened(
+    request: reqwest::RequestBuilder,
+) -> Result<http::Response<BodyStream>, OutgoingError> {
+    let response = request.send().await.map_err(failed)?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = response.bytes_stream().map(|chunk| chunk.map_err(failed)).boxed();
+    let mut answer = http::Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
 /// Sends, and reads the answer up to the bound.
 async fn receive(
     request: reqwest::RequestBuilder,
     bounds: Bounds,
 ) -> Result<http::Response<Vec<u8>>, OutgoingError> {
-    let failed = |error: reqwest::Error| match error.is_timeout() {
-        true => OutgoingError::TimedOut,
-        false => OutgoingError::Failed(root_cause(&error.without_url())),
-    };
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -1,14 +1,21 @@
 //! The rooms of a space
 //! (<https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidhierarchy>).
 
-use std::collections::HashSet;
+mod for_servers;
+mod remote;
 
-use pli_schema::RoomNumber;
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use std::{collections::HashSet, sync::Arc};
+
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use self::remote::Walk;
+pub use self::{
+    for_servers::ServerHierarchy,
+    remote::{Elsewhere, RemoteChild, RemoteSpace},
+};
 use super::{Room, RoomSummary, Rooms, StoredEvent, draft::raw};
 use crate::{Error, Result};
 
@@ -60,15 +67,21 @@ pub struct HierarchyPage {
     pub next_batch: Option<String>,
 }
 
-/// A child of a space, as its `m.space.child` event says.
+/// A child of a space, as its `m.space.child` event says. In the order of children.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Child {
+pub struct Child {
     /// Children without a valid order come last.
     without_order: bool,
     order: Option<String>,
     sent: u64,
-    room_id: OwnedRoomId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Servers that know it.
+    pub via: Vec<OwnedServerName>,
 }
+
+/// Servers of one child that are looked at.
+const VIA_MAX: usize = 10;
 
 impl HierarchyQuery {
     fn depth(&self) -> u64 {
@@ -104,32 +117,34 @@ impl HierarchyQuery {
 }
 
 impl Rooms {
-    /// A page of the rooms of a space that the user may find: depth first, each room once.
+    /// A page of the rooms of a space that the user may find: depth first, each room once. Of rooms that
+    /// this server does not take part in it is told by others.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the user may not find the space itself; [`Error::InvalidParam`] for a
     /// token of another walk or a limit of 0.
-    pub async fn hierarchy(&self, query: &HierarchyQuery) -> Result<HierarchyPage> {
+    pub async fn hierarchy(
+        &self,
+        query: &HierarchyQuery,
+        elsewhere: &dyn Elsewhere,
+    ) -> Result<HierarchyPage> {
         let start = query.start()?;
         if query.limit == Some(0) {
             return Err(Error::invalid_param("`limit` must be greater than zero"));
         }
         let limit = query.limit.map_or(PAGE_MAX, |n| usize::try_from(n).unwrap_or(PAGE_MAX));
         let end = start.saturating_add(limit.min(PAGE_MAX));
-        let hidden = || Error::forbidden("You may not see this room");
-        let root = self.room_by_id(&query.room_id).await?.ok_or_else(hidden)?;
         let mut page = HierarchyPage { rooms: Vec::new(), next_batch: None };
-        let mut waiting: Vec<(RoomNumber, u64)> = vec![(root.number, 0)];
+        let mut walk = Walk::new(self, elsewhere, query);
         let mut seen = HashSet::new();
         let mut shown: usize = 0;
-        while let Some((number, depth)) = waiting.pop() {
-            if seen.len() >= ROOMS_MAX || !seen.insert(number) {
+        while let Some(next) = walk.waiting.pop() {
+            if seen.len() >= ROOMS_MAX || !seen.insert(next.room_id.clone()) {
                 continue;
             }
-            let room = self.room(number).await?;
-            let Some(summary) = self.visible_summary(&room, Some(&query.user_id)).await? else {
-                if depth == 0 {
-                    return Err(hidden());
+            let Some((room, children)) = walk.look(&next).await? else {
+                if next.depth == 0 {
+                    return Err(Error::forbidden("You may not see this room"));
                 }
                 continue;
             };
@@ -137,32 +152,15 @@ impl Rooms {
                 page.next_batch = Some(query.next(shown));
                 break;
             }
-            let is_space = summary.description.is_space();
-            let children = if is_space { self.children(&room, query).await? } else { Vec::new() };
-            if depth < query.depth() {
-                self.wait_for(&children, depth, &mut waiting).await?;
+            if next.depth < query.depth() {
+                walk.wait_for(children, next.depth).await?;
             }
             if shown >= start {
-                page.rooms.push(HierarchyRoom { summary, children_state: stripped(&children)? });
+                page.rooms.push(room);
             }
             shown = shown.saturating_add(1);
         }
         Ok(page)
-    }
-
-    /// Puts the children that this server knows on the stack, the first on top.
-    async fn wait_for(
-        &self,
-        children: &[(Child, std::sync::Arc<StoredEvent>)],
-        depth: u64,
-        waiting: &mut Vec<(RoomNumber, u64)>,
-    ) -> Result<()> {
-        for (child, _) in children.iter().rev() {
-            if let Some(number) = self.room_number(&child.room_id).await? {
-                waiting.push((number, depth.saturating_add(1)));
-            }
-        }
-        Ok(())
     }
 
     /// The children of a space in their order
@@ -170,12 +168,12 @@ impl Rooms {
     async fn children(
         &self,
         room: &Room,
-        query: &HierarchyQuery,
-    ) -> Result<Vec<(Child, std::sync::Arc<StoredEvent>)>> {
+        suggested_only: bool,
+    ) -> Result<Vec<(Child, Arc<StoredEvent>)>> {
         let state = self.head(room.number).await?.state;
         let mut children = Vec::new();
         for event in self.state_events_of_type(state, "m.space.child").await? {
-            if let Some(child) = child(&event, query.suggested_only)? {
+            if let Some(child) = child(&event, suggested_only)? {
                 children.push((child, event));
             }
         }
@@ -190,18 +188,27 @@ impl Rooms {
 fn child(event: &StoredEvent, suggested_only: bool) -> Result<Option<Child>> {
     let pdu = event.pdu()?;
     let content: serde_json::Value = event.content()?.unwrap_or_default();
-    let Some(room_id) = pdu.state_key.as_deref().and_then(|key| RoomId::parse(key).ok()) else {
-        return Ok(None);
-    };
-    let named = content.get("via").is_some_and(serde_json::Value::is_array);
+    let sent = u64::from(pdu.origin_server_ts.0);
+    Ok(child_of(pdu.state_key.as_deref(), &content, sent)
+        .filter(|child| child.1 || !suggested_only))
+    .map(|child| child.map(|(child, _)| child))
+}
+
+/// The child that an event of this state key and content names, and whether it is suggested.
+fn child_of(
+    state_key: Option<&str>,
+    content: &serde_json::Value,
+    sent: u64,
+) -> Option<(Child, bool)> {
+    let room_id = RoomId::parse(state_key?).ok()?;
+    let via = content.get("via")?.as_array()?.iter().take(VIA_MAX);
+    let via = via.filter_map(|name| ServerName::parse(name.as_str()?).ok());
+    let via = via.map(|name| name.to_owned()).collect();
     let suggested = content.get("suggested").and_then(serde_json::Value::as_bool) == Some(true);
-    if !named || (suggested_only && !suggested) {
-        return Ok(None);
-    }
     let order = content.get("order").and_then(serde_json::Value::as_str);
     let order = order.filter(|order| is_order(order)).map(str::to_owned);
-    let sent = u64::from(pdu.origin_server_ts.0);
-    Ok(Some(Child { without_order: order.is_none(), order, sent, room_id: room_id.to_owned() }))
+    let room_id = room_id.to_owned();
+    Some((Child { without_order: order.is_none(), order, sent, room_id, via }, suggested))
 }
 
 /// Whether a text may be an `order`: at most 50 characters from space to tilde.
@@ -210,8 +217,8 @@ fn is_order(text: &str) -> bool {
 }
 
 /// The events as stripped state with the time at which they were sent.
-fn stripped(children: &[(Child, std::sync::Arc<StoredEvent>)]) -> Result<Vec<Box<RawValue>>> {
-    let one = |(_, event): &(Child, std::sync::Arc<StoredEvent>)| {
+fn stripped(children: &[(Child, Arc<StoredEvent>)]) -> Result<Vec<Box<RawValue>>> {
+    let one = |(_, event): &(Child, Arc<StoredEvent>)| {
         let pdu = event.pdu()?;
         raw(&serde_json::json!({
             "type": pdu.event_type.to_string(),

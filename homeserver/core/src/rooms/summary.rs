@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use pli_schema::{RoomNumber, StateRoot, records::rooms::Membership};
+use pli_schema::{
+    RoomNumber, StateRoot,
+    records::rooms::{Membership, RoomHeadRecord},
+};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomId, UserId};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -21,8 +24,9 @@ pub struct RoomSummary {
     /// What its state says.
     #[serde(flatten)]
     pub description: Arc<Description>,
-    /// The room version.
-    pub room_version: String,
+    /// The room version; other servers may leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_version: Option<String>,
 }
 
 /// What the state of a room says of it.
@@ -156,6 +160,16 @@ impl Rooms {
         Ok((summary, membership))
     }
 
+    /// The membership of a user in a room that may not be known here: who has none has left.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn membership_in(&self, room_id: &RoomId, user_id: &UserId) -> Result<Membership> {
+        let Some(room) = self.room_number(room_id).await? else { return Ok(Membership::Leave) };
+        let member = self.member(room, user_id).await?;
+        Ok(member.map_or(Membership::Leave, |member| member.membership))
+    }
+
     /// The summary of a room, if the user may find it: as a member, as someone who is invited, may join
     /// or may knock, or because everyone may read it.
     ///
@@ -176,12 +190,45 @@ impl Rooms {
                     ways.open || ways.knock
                 }
             };
-        Ok(visible.then(|| RoomSummary {
+        Ok(visible.then(|| self.summary_of(room, &head, description)))
+    }
+
+    /// The summary of a room, whoever asks.
+    pub(super) fn summary_of(
+        &self,
+        room: &Room,
+        head: &RoomHeadRecord,
+        description: Arc<Description>,
+    ) -> RoomSummary {
+        RoomSummary {
             room_id: room.id.clone(),
             num_joined_members: head.joined_members,
             description,
-            room_version: room.version.to_string(),
-        }))
+            room_version: Some(room.version.to_string()),
+        }
+    }
+
+    /// Whether a user may find a room of which another server tells.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn may_find_elsewhere(
+        &self,
+        told: &RoomSummary,
+        user_id: Option<&UserId>,
+    ) -> Result<bool> {
+        let description = &told.description;
+        if description.world_readable
+            || matches!(description.join_rule.as_str(), "public" | "knock" | "knock_restricted")
+        {
+            return Ok(true);
+        }
+        let Some(user_id) = user_id else { return Ok(false) };
+        if self.membership_in(&told.room_id, user_id).await? == Membership::Invite {
+            return Ok(true);
+        }
+        let restricted = description.join_rule == "restricted";
+        Ok(restricted && self.is_in_any(&description.allowed_room_ids, user_id).await?)
     }
 
     async fn may_find(&self, room: &Room, state: StateRoot, user_id: &UserId) -> Result<bool> {

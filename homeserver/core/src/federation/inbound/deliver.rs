@@ -32,10 +32,13 @@ impl Inbound {
             self.catch_up_soon(room);
             return Ok(outcomes);
         };
-        let (mut outcomes, mut early) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut early, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         for (pdu, verdict) in pdus.iter().zip(self.accept_each(room, &pdus).await?) {
             match verdict {
                 Ok(Ok(verdict)) => {
+                    if verdict == Verdict::Accepted {
+                        taken.push(Arc::clone(pdu));
+                    }
                     outcomes.push((pdu.event_id.clone(), outcome(room, pdu, verdict)));
                 }
                 Ok(Err(missing)) => {
@@ -47,6 +50,7 @@ impl Inbound {
         }
         outcomes.extend(self.put_waiting(room, origin, &early).await?);
         drop(turn);
+        self.signed.note_names(&taken).await;
         if !early.is_empty() || self.has_waiting(room.number).await? {
             self.catch_up_soon(room);
         }

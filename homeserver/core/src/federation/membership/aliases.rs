@@ -6,7 +6,10 @@ use ruma::{
 };
 
 use super::RemoteRooms;
-use crate::{Error, Result, federation::Bounds};
+use crate::{
+    Error, Result,
+    federation::{Bounds, Use},
+};
 
 /// Servers of a room that are named or tried at most.
 pub(super) const SERVERS_MAX: usize = 20;
@@ -52,6 +55,7 @@ impl RemoteRooms {
         if !self.signed.partners().is_enabled() {
             return Err(Error::not_found(format!("There is no room {alias}")));
         }
+        self.signed.partners().require(server, Use::Directory).await?;
         let request = v1::Request::new(alias.to_owned());
         let answer = self.signed.remote().request(server, request, Bounds::SMALL).await?;
         let mut servers = answer.servers;

@@ -80,6 +80,7 @@ impl RemoteRooms {
         let pdu = pdu.map_err(|error| Error::InvalidParam(error.to_string()))?;
         require_own(&pdu, &handing)?;
         let event = self.rooms.admit(&room, &pdu).await?;
+        self.signed.note_names(std::slice::from_ref(&pdu)).await;
         Ok((room, event))
     }
 

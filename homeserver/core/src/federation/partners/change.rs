@@ -34,7 +34,7 @@ pub struct NewPartner {
     pub pinned_keys: Vec<PinnedKey>,
     /// What it may ask for and be asked for.
     pub allowed: Allowed,
-    /// Its rooms must keep the rules that Pli gives rooms.
+    /// Invitations into rooms of it that do not keep the rules that Pli gives rooms are refused.
     pub room_rules_required: bool,
     /// The labels that its people may have in their display names.
     pub organizations: Vec<String>,

@@ -18,7 +18,7 @@ pub enum Use {
     Media,
     /// Who is online.
     Presence,
-    /// External people of either side in common rooms.
+    /// Invitations of external people of this server by people of that one.
     Guests,
 }
 
