@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use pli_federation::{event_format::Pdu, room_version};
-use pli_schema::records::accounts::AccountKey;
+use pli_schema::records::accounts::{AccountKey, AccountKind};
 use ruma::{
     OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomVersionId, UserId,
     events::TimelineEventType,
@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::{RemoteRooms, resident::membership};
 use crate::{
     Error, Result,
+    federation::Use,
     invite_permission::{InviteDecision, InvitePermission},
+    policy::rooms::ACCESS_RULES,
     rooms::Told,
 };
 
@@ -99,10 +101,28 @@ impl RemoteRooms {
         }
         let key = AccountKey { user_id: target.clone() };
         let account = self.rooms.store().get(&key).await?;
-        if account.is_none_or(|account| account.deactivated) {
-            return Err(Error::not_found("There is no such user"));
-        }
+        let account = account.filter(|account| !account.deactivated);
+        let account = account.ok_or_else(|| Error::not_found("There is no such user"))?;
+        self.require_agreed(invited, account.kind).await?;
         Ok(target)
+    }
+
+    /// Requires what was agreed with the partner that invites.
+    async fn require_agreed(&self, invited: &Invited, kind: AccountKind) -> Result<()> {
+        let partners = self.signed.partners();
+        if kind != AccountKind::Agent {
+            partners.require(&invited.origin, Use::Guests).await?;
+        }
+        let is_rule = |event: &String| {
+            let event: Value = serde_json::from_str(event).unwrap_or_default();
+            event.get("type").and_then(Value::as_str) == Some(ACCESS_RULES)
+        };
+        if partners.requires_room_rules(&invited.origin).await?
+            && !invited.state.iter().any(is_rule)
+        {
+            return Err(Error::forbidden("The room does not keep the rules that were agreed"));
+        }
+        Ok(())
     }
 
     /// What the user is told of the room. From version 12 on it must be the room's own events, which are
