@@ -1,3 +1,5 @@
+//! Dates, texts and the worst of the steps.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Who is admitted, what is agreed, which keys are believed.
+
 use pli_schema::records::partners::{Allowed, PinnedKey};
 use pli_store::Store;
 use ruma::{ServerName, UserId, serde::Base64, server_name, user_id};

@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, Result,
+    policy::rooms::ACCESS_RULES,
     rooms::{Draft, Room, Rooms, draft, incoming::Verdict, staging::Staging},
 };
 
 /// The types of state that tell strangers what the room is.
-pub const TOLD_TO_STRANGERS: [&str; 7] = [
+pub const TOLD_TO_STRANGERS: [&str; 8] = [
     "m.room.create",
     "m.room.name",
     "m.room.avatar",
@@ -22,6 +23,8 @@ pub const TOLD_TO_STRANGERS: [&str; 7] = [
     "m.room.join_rules",
     "m.room.canonical_alias",
     "m.room.encryption",
+    // Partners may want to know that the room keeps these rules.
+    ACCESS_RULES,
 ];
 
 impl Rooms {
