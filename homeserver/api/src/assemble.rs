@@ -97,7 +97,7 @@ pub fn assemble(parts: Parts) -> Result<Assembled> {
     );
     let signed = federation(&parts)?;
     let devices = devices(&parts, &rooms, (&encryption, &signed));
-    let edus = edus(&sync, (&rooms, &encryption, &devices));
+    let edus = edus((&sync, &signed), (&rooms, &encryption, &devices));
     let inbound = Inbound::new(rooms.clone(), signed.clone(), edus);
     let sender = sender(&parts, (&sync, &rooms), (&devices, &encryption, &signed));
     let media = media(&parts)?.with_remote(signed.remote().clone());
@@ -349,12 +349,16 @@ fn devices(parts: &Parts, rooms: &Rooms, (encryption, signed): (&Encryption, &Si
 }
 
 /// What takes what other servers tell.
-fn edus(sync: &Sync, (rooms, encryption, devices): (&Rooms, &Encryption, &Devices)) -> Edus {
+fn edus(
+    (sync, signed): (&Sync, &Signed),
+    (rooms, encryption, devices): (&Rooms, &Encryption, &Devices),
+) -> Edus {
     Edus::new(EdusParts {
         rooms: rooms.clone(),
         typing: sync.typing().clone(),
         receipts: sync.receipts().clone(),
         presence: sync.presence().clone(),
+        partners: signed.partners().clone(),
         encryption: encryption.clone(),
         devices: devices.clone(),
     })

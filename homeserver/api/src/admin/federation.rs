@@ -17,12 +17,12 @@ use axum::extract::{Path, State};
 use http::Method;
 use pli_core::{
     Error,
-    federation::{Contact, NewPartner, Partners, Signed},
+    federation::{Contact, NewPartner, Partners, Sender, Signed},
 };
 use pli_schema::records::partners::{Allowed, PartnerRecord, PinnedKey, RefusedRecord};
 use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Admin, Json, PreferredLanguage, Result, Routes};
 
@@ -215,8 +215,8 @@ async fn check(
 }
 
 /// The contact with a server; what is not known is left out.
-fn contact(server: &ServerName, contact: &Contact) -> serde_json::Map<String, Value> {
-    let mut shown = serde_json::Map::new();
+fn contact(server: &ServerName, contact: &Contact) -> Map<String, Value> {
+    let mut shown = Map::new();
     shown.insert("server".to_owned(), json!(server));
     shown.insert("failing".to_owned(), json!(contact.is_failing()));
     let mut put = |name: &str, value: Option<Value>| {
@@ -231,12 +231,40 @@ fn contact(server: &ServerName, contact: &Contact) -> serde_json::Map<String, Va
     shown
 }
 
-async fn status(State(signed): State<Signed>, _: Admin) -> Result<Json<Value>> {
+/// What waits for a server; nothing is told of one to which nothing was ever sent.
+async fn queue(sender: &Sender, server: &ServerName, out: &mut Map<String, Value>) -> Result<()> {
+    let status = sender.status(server).await?;
+    let waiting =
+        status.events.saturating_add(status.to_device).saturating_add(status.device_lists);
+    out.insert("waiting".to_owned(), waiting.into());
+    out.insert("rooms_behind".to_owned(), status.rooms_behind.into());
+    if let Some(retry_at_ms) = status.retry_at_ms {
+        out.insert("retry_at_ms".to_owned(), retry_at_ms.into());
+    }
+    if let Some(since_ms) = status.failing_since_ms {
+        out.insert("failing_since_ms".to_owned(), since_ms.into());
+        out.insert("failing".to_owned(), true.into());
+    }
+    if let Some(last_success_ms) = status.last_success_ms {
+        out.insert("last_sent_ms".to_owned(), last_success_ms.into());
+    }
+    if let Some(error) = status.last_error.filter(|_| status.failures > 0) {
+        out.insert("error".to_owned(), error.into());
+    }
+    Ok(())
+}
+
+async fn status(
+    State(signed): State<Signed>,
+    State(sender): State<Sender>,
+    _: Admin,
+) -> Result<Json<Value>> {
     let partners = partners(&signed);
     let mut servers = Vec::new();
     let all = partners.all().await?;
     for (server, partner) in &all {
         let mut shown = contact(server, &partners.contacts().of(server));
+        queue(&sender, server, &mut shown).await?;
         shown.insert("partner".to_owned(), json!(true));
         shown.insert("suspended".to_owned(), json!(partner.suspended));
         servers.push(shown);
@@ -246,6 +274,7 @@ async fn status(State(signed): State<Signed>, _: Admin) -> Result<Json<Value>> {
             continue;
         }
         let mut shown = contact(&server, &it);
+        queue(&sender, &server, &mut shown).await?;
         shown.insert("partner".to_owned(), json!(false));
         servers.push(shown);
     }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use pli_core::{
     Error,
     accounts::Accounts,
-    federation::{Contact, Signed},
+    federation::{Contact, Sender, Signed},
 };
 use pli_schema::{Language, Text, records::partners::PartnerRecord};
 use ruma::OwnedServerName;
@@ -54,6 +54,8 @@ const STATE: Text = Text { fr: "État", en: "State" };
 const HEARD: Text = Text { fr: "Dernière requête reçue", en: "Last request from it" };
 const ANSWERED: Text = Text { fr: "Dernière réponse", en: "Last answer from it" };
 const FAILURE: Text = Text { fr: "Dernier échec", en: "Last failure" };
+const WAITING: Text = Text { fr: "En attente d’envoi", en: "Waiting to be sent" };
+const RETRY: Text = Text { fr: "nouvel essai le", en: "tried again on" };
 const NEVER: Text = Text { fr: "jamais", en: "never" };
 const NO_FAILURE: Text = Text { fr: "aucun", en: "none" };
 const IN_ORDER: Text = Text { fr: "en ordre", en: "in order" };
@@ -71,6 +73,9 @@ struct Row {
     server: OwnedServerName,
     state: Text,
     contact: Contact,
+    /// Events, messages to devices and changes of devices that wait for it.
+    waiting: usize,
+    retry_at_ms: Option<u64>,
 }
 
 /// A time as people read it, `2026-11-22 14:05`.
@@ -121,6 +126,13 @@ fn entry(language: Language, row: &Row) -> Markup {
             dd { (at(language, row.contact.heard_ms)) }
             dt { (ANSWERED.in_language(language)) }
             dd { (at(language, row.contact.answered_ms)) }
+            dt { (WAITING.in_language(language)) }
+            dd {
+                (row.waiting)
+                @if let Some(ms) = row.retry_at_ms {
+                    ", " (RETRY.in_language(language)) " " (at(language, Some(ms)))
+                }
+            }
             dt { (FAILURE.in_language(language)) }
             dd {
                 @match &row.contact.failed {
@@ -132,31 +144,46 @@ fn entry(language: Language, row: &Row) -> Markup {
     }
 }
 
-async fn rows(signed: &Signed) -> Result<(Vec<Row>, Vec<Row>), Error> {
+/// A server with what waits for it.
+async fn row(
+    (signed, sender): (&Signed, &Sender),
+    server: OwnedServerName,
+    (partner, is_blocked): (Option<&PartnerRecord>, bool),
+) -> Result<Row, Error> {
+    let contact = signed.partners().contacts().of(&server);
+    let status = sender.status(&server).await?;
+    let mut state = state_of(partner, is_blocked, &contact);
+    if status.failures > 0 && (state == IN_ORDER || state == QUIET) {
+        state = FAILING;
+    }
+    let waiting =
+        status.events.saturating_add(status.to_device).saturating_add(status.device_lists);
+    Ok(Row { server, state, contact, waiting, retry_at_ms: status.retry_at_ms })
+}
+
+async fn rows(signed: &Signed, sender: &Sender) -> Result<(Vec<Row>, Vec<Row>), Error> {
     let partners = signed.partners();
     let blocked = partners.blocked().await?;
     let is_blocked = |server: &OwnedServerName| blocked.iter().any(|(name, _)| name == server);
     let all = partners.all().await?;
-    let own: Vec<Row> = all
-        .iter()
-        .map(|(server, partner)| {
-            let contact = partners.contacts().of(server);
-            let state = state_of(Some(partner), is_blocked(server), &contact);
-            Row { server: server.clone(), state, contact }
-        })
-        .collect();
-    let lately = partners.contacts().lately(LATELY_MAX).into_iter();
-    let others = lately.filter(|(server, _)| all.iter().all(|(partner, _)| partner != server));
-    let others = others.map(|(server, contact)| {
-        let state = state_of(None, is_blocked(&server), &contact);
-        Row { server, state, contact }
-    });
-    Ok((own, others.collect()))
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for (server, partner) in &all {
+        let standing = (Some(partner), is_blocked(server));
+        own.push(row((signed, sender), server.clone(), standing).await?);
+    }
+    for (server, _) in partners.contacts().lately(LATELY_MAX) {
+        if all.iter().all(|(partner, _)| *partner != server) {
+            let standing = (None, is_blocked(&server));
+            others.push(row((signed, sender), server, standing).await?);
+        }
+    }
+    Ok((own, others))
 }
 
 async fn show(
     State(accounts): State<Accounts>,
     State(signed): State<Signed>,
+    State(sender): State<Sender>,
     visitor: Visitor,
 ) -> PageResult {
     let user = visitor.user()?;
@@ -165,7 +192,7 @@ async fn show(
     if !account.is_some_and(|account| account.admin && !account.deactivated && !account.locked) {
         return Ok(visitor.refused(StatusCode::FORBIDDEN, ADMINS_ONLY));
     }
-    let (own, others) = rows(&signed).await.map_err(failed)?;
+    let (own, others) = rows(&signed, &sender).await.map_err(failed)?;
     Ok(page(&visitor, &signed, &own, &others))
 }
 

@@ -10,7 +10,7 @@ use ruma::ServerName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Devices;
+use super::{Devices, Partners};
 use crate::{Encryption, Presence, Receipts, Result, Rooms, Typing};
 
 /// Bytes of an EDU at most: the specification gives none the size of more than an event.
@@ -37,6 +37,8 @@ pub struct EdusParts {
     pub receipts: Receipts,
     /// Who is there.
     pub presence: Presence,
+    /// With whom who is online is exchanged.
+    pub partners: Partners,
     /// Messages to devices.
     pub encryption: Encryption,
     /// The devices of users of other servers.

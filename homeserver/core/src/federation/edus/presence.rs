@@ -5,7 +5,7 @@
 use ruma::{ServerName, api::federation::transactions::edu::PresenceContent};
 
 use super::Edus;
-use crate::{Result, presence::HeardAgo};
+use crate::{Result, federation::Use, presence::HeardAgo};
 
 /// Users whose presence one EDU may tell.
 const USERS_MAX: usize = 1_000;
@@ -16,6 +16,9 @@ impl Edus {
         origin: &ServerName,
         told: PresenceContent,
     ) -> Result<()> {
+        if self.parts.partners.require(origin, Use::Presence).await.is_err() {
+            return Ok(());
+        }
         let presence = &self.parts.presence;
         for update in told.push.into_iter().take(USERS_MAX) {
             let user_id = &update.user_id;

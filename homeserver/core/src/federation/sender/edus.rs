@@ -15,7 +15,7 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::json;
 
 use super::{Run, Sender, SenderParts};
-use crate::{MilliSeconds, Result, presence::Seen};
+use crate::{MilliSeconds, Result, federation::Use, presence::Seen};
 
 /// How often typing and presence are looked at.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -387,6 +387,10 @@ impl Sender {
             run.told.there.insert(user_id.clone(), self.clock().now_ms());
         }
         for server in others {
+            let partners = self.parts.signed.partners();
+            if partners.require(&server, Use::Presence).await.is_err() {
+                continue;
+            }
             let lane = run.peers.lane(&server).await?;
             if !run.peers.is_failing(&server) {
                 lane.edus.lock().add_presence(user_id.clone(), seen.clone());
