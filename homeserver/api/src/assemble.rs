@@ -11,8 +11,8 @@ use pli_core::{
     delayed_events::DelayLimits,
     encryption::Encryption,
     federation::{
-        Backfill, Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, OldKey, Openness,
-        OwnKeys, Partners, Queries, Readings, Remote, RemoteParts, RemoteRooms, Sender,
+        Backfill, Devices, DevicesParts, Edus, EdusParts, Inbound, KeyRing, Network, OldKey,
+        Openness, OwnKeys, Partners, Queries, Readings, Remote, RemoteParts, RemoteRooms, Sender,
         SenderParts, Signed,
     },
     mail::Mailer,
