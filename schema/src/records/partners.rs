@@ -17,7 +17,6 @@ pub struct PinnedKey {
 
 /// What a partner may ask for and be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a row of switches")]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
     /// Profiles of people.

@@ -249,6 +249,7 @@ mod tests {
             order: order.map(str::to_owned),
             sent,
             room_id: RoomId::parse(format!("!{room}:example.org")).unwrap().to_owned(),
+            via: Vec::new(),
         };
         let mut children = [
             child("d", None, 1_640_741_000_000),
