@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(now.public_key(), third.public_key());
         let old = dir.old_signing_keys(&now).unwrap();
         assert_eq!(old.len(), 2);
-        let of = |key: &SigningKey| old[&key.key_id()].clone();
+        let of = |key: &SigningKey| old[key.key_id()].clone();
         assert_eq!((of(&first).key, of(&first).expired_at_ms), (first.public_key(), 7));
         assert_eq!((of(&second).key, of(&second).expired_at_ms), (second.public_key(), 9));
         // A crash before the new key was in its place: the old one still signs, and has not ended.
