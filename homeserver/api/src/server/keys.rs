@@ -66,7 +66,7 @@ async fn get_remote_server_keys_batch(
 ) -> Result<Ruma<get_remote_server_keys_batch::v2::Response>> {
     let asked = request.server_keys.into_iter().map(|(server, keys)| {
         let until = keys.values().filter_map(|criteria| criteria.minimum_valid_until_ts).max();
-        (server, until.unwrap_or_else(|| MilliSecondsSinceUnixEpoch(ruma::UInt::MIN)))
+        (server, until.unwrap_or(MilliSecondsSinceUnixEpoch(ruma::UInt::MIN)))
     });
     let answers = vouch(&signed, asked.collect()).await?;
     Ok(Ruma(get_remote_server_keys_batch::v2::Response::new(answers)))
