@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +37,9 @@ class Server:
         # What the suite itself is given for its libraries is not for the servers.
         env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         log = open(self.directory / "log", "ab")
+        for port in (CLIENT_PORT, FEDERATION_PORT):
+            with socket.socket() as probe:
+                assert probe.connect_ex((self.address, port)), f"something listens on {self.address}:{port}"
         self.process = subprocess.Popen(self.command(), cwd=self.directory, stdout=log, stderr=log, env=env)
         wait_for(self.url + "/_matrix/client/versions", self.process)
 
