@@ -59,6 +59,48 @@ async fn rooms_of_every_version_are_joined_in_both_directions() {
     }
 }
 
+/// What is told before and after a time away stands in different states: neither the invite nor what was
+/// before one left may take the place of the state that one joins.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_joins_is_told_the_state_of_the_room() {
+    let ((a, alice), (_b, bob)) = two().await;
+    let room = public_room(&alice, "12").await;
+    alice
+        .post(&format!("/_matrix/client/v3/rooms/{room}/invite"), json!({"user_id": bob.user_id}))
+        .await
+        .ok();
+    let invited = bob.sync(None).await;
+    assert!(invited["rooms"]["invite"][&room].is_object());
+    let mut since = invited["next_batch"].as_str().unwrap().to_owned();
+    for topic in ["first", "second"] {
+        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.topic/");
+        alice.put(&path, json!({ "topic": topic })).await.ok();
+        join_via(&bob, &room, &a).await;
+        let synced = bob.sync(Some(&since)).await;
+        let told = &synced["rooms"]["join"][&room];
+        assert_eq!(told["timeline"]["limited"], true, "{told}");
+        let events = |section: &str| told[section]["events"].as_array().unwrap().clone();
+        let timeline = events("timeline");
+        assert_eq!(timeline.len(), 1, "the join alone: {timeline:?}");
+        let state = events("state");
+        let topics: Vec<&Value> = state
+            .iter()
+            .filter(|e| e["type"] == "m.room.topic")
+            .map(|e| &e["content"]["topic"])
+            .collect();
+        assert_eq!(topics, [topic]);
+        if topic == "first" {
+            let host = alice.user_id.as_str();
+            assert!(state.iter().any(|e| e["state_key"] == host), "whoever is there: {state:?}");
+        }
+        bob.post(&format!("/_matrix/client/v3/rooms/{room}/leave"), json!({})).await.ok();
+        since = bob.sync(Some(synced["next_batch"].as_str().unwrap())).await["next_batch"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_of_another_server_leads_into_its_room() {
     let ((a, alice), (_b, bob)) = two().await;

@@ -94,12 +94,13 @@ impl Turn<'_> {
     ) -> Result<Shown> {
         let filter = &self.filter.room.timeline;
         let batch_max = limit.saturating_add(1);
+        let low = self.unbroken(reader, range).await?;
         let mut high = range.high;
         let mut entries: Vec<Entry> = Vec::new();
         let mut limited = false;
         let mut scanned: usize = 0;
         'scan: while filters::allows_room_events(filter, &reader.room().id) {
-            let scan = entries::backward(reader.room().number, range.low, high, batch_max);
+            let scan = entries::backward(reader.room().number, low, high, batch_max);
             let batch = entries::read(&self.parts().rooms, &scan).await?;
             let last = batch.len() < batch_max;
             scanned = scanned.saturating_add(batch.len());
@@ -114,6 +115,7 @@ impl Turn<'_> {
                 }
             }
             if last {
+                limited = low > range.low;
                 break;
             }
             if scanned > SCANNED_MAX {
@@ -124,6 +126,15 @@ impl Turn<'_> {
         entries.reverse();
         let start = entries.first().map_or(range.high, Entry::place);
         Ok(Shown { entries, limited, start })
+    }
+
+    /// Where the newest part of a range begins that has no gap in it: what is older stands in another
+    /// state, and what happened in between would be told neither as an event nor as state.
+    async fn unbroken(&self, reader: &Reader, range: Range) -> Result<Boundary> {
+        let places = (range.low, range.high);
+        let gaps = self.parts().rooms.gaps(reader.room().number, places, 2).await?;
+        let gap = gaps.into_iter().find(|gap| gap.place < range.high);
+        Ok(gap.map_or(range.low, |gap| gap.place.max(range.low)))
     }
 
     async fn wants(&self, reader: &Reader, range: Range, entry: &Entry) -> Result<bool> {
