@@ -46,7 +46,7 @@ pub struct NewEvent {
     /// Versions 1 and 2 only: the random local part of the identifier.
     pub event_id_localpart: Option<String>,
     /// Versions 1 and 2 only: the reference hash ([`Pdu::reference_hash`]) of every event in
-    /// `prev_events` and `auth_events`.
+    /// `prev_events` and `auth_events`; empty where another server's template leaves it out.
     pub reference_hashes: BTreeMap<OwnedEventId, String>,
 }
 
@@ -189,8 +189,10 @@ impl Parts {
             for id in ids {
                 let quoted = quote(id.as_str());
                 items.push(if own_ids {
-                    let hash = new.reference_hashes.get(id).ok_or_else(missing)?;
-                    format!("[{quoted},{{\"sha256\":{}}}]", quote(hash))
+                    match new.reference_hashes.get(id).ok_or_else(missing)?.as_str() {
+                        "" => format!("[{quoted},{{}}]"),
+                        hash => format!("[{quoted},{{\"sha256\":{}}}]", quote(hash)),
+                    }
                 } else {
                     quoted
                 });

@@ -27,9 +27,11 @@ struct Offered<'a> {
     auth_events: &'a RawValue,
 }
 
-/// The hash beside the id of an event that versions 1 and 2 name.
+/// The hash beside the id of an event that versions 1 and 2 name; Synapse leaves it out, and nobody looks
+/// at it.
 #[derive(Debug, Deserialize)]
 struct Hashes {
+    #[serde(default)]
     sha256: String,
 }
 
@@ -140,6 +142,14 @@ mod tests {
         };
         let now = MilliSecondsSinceUnixEpoch(UInt::from(5_u32));
         event_at(&template, wanted, &content.unwrap(), now)
+    }
+
+    #[test]
+    fn a_reference_without_a_hash_is_one() {
+        let raw = serde_json::value::to_raw_value(&json!([["$p:a.example", {}]])).unwrap();
+        let (ids, hashes) = references(&raw, true).unwrap();
+        assert_eq!(ids[0].as_str(), "$p:a.example");
+        assert_eq!(hashes.get(&ids[0]).map(String::as_str), Some(""));
     }
 
     #[test]
