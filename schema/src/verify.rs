@@ -31,7 +31,6 @@ verified_tables! {
     delayed: DelayedEventKey, DelayedOfUserKey, DelayedDueKey, DelayedTransactionKey, StickyEventKey;
     encryption: DeviceKeysKey, OneTimeKeyKey, OneTimeKeyByIdKey, FallbackKeyKey, KeyStockKey, CrossSigningKeyKey, KeySignatureKey, DeviceListChangeKey, DeviceListHeadKey, SignatureChangeKey, SharingChangeKey, ToDeviceKey, BackupHeadKey, BackupVersionKey, BackupKeyKey;
     federation: EventAuthKey, InviteStateKey, NamedBeforeKey, OutlierByIdKey, SentForOthersKey, ServerKeysKey, WaitingRedactionKey;
-    federation: EventAuthKey, NamedBeforeKey, OutlierByIdKey, ServerKeysKey, WaitingRedactionKey;
     inbound: WaitingEventKey, TimelineGapKey;
     invitations: ThirdPartyInviteKey, ThirdPartyInviteByAddressKey, InviteMailKey;
     media: MediaKey, MediaBytesKey, ThumbnailKey, PendingMediaKey, QuarantineKey, MediaUsageKey, MediaOfUserKey, UrlPreviewKey;

@@ -73,6 +73,9 @@ fn refused(status: u16, errcode: &str) -> (u16, String) {
     (status, errcode.to_owned())
 }
 
+/// What is done to an event before it is handed in.
+type Alteration = Box<dyn FnOnce(&mut Value)>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn templates_are_given_only_to_the_users_server_and_in_versions_it_speaks() {
     let ((a, alice), (b, bob)) = two().await;
@@ -99,7 +102,7 @@ async fn only_the_join_of_the_own_user_into_this_room_is_taken() {
     let way = (&b, &a);
     let event = &*template.event;
     let carol = format!("@carol:{}", b.server_name);
-    let wrong: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let wrong: Vec<(&str, Alteration)> = vec![
         ("kind", Box::new(|e| e["type"] = json!("m.room.name"))),
         ("membership", Box::new(|e| e["content"]["membership"] = json!("leave"))),
         ("key", Box::new(move |e| e["state_key"] = json!(carol))),

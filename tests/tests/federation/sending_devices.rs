@@ -69,11 +69,11 @@ async fn devices_and_keys_of_other_servers_are_known_and_followed() {
     upload(&alice, 1).await;
     upload(&bob, 2).await;
     // Without a room in common the other server is asked each time.
-    assert_eq!(devices_of(&alice, &bob.user_id).await.0, [bob.device_id.clone()]);
+    assert_eq!(devices_of(&alice, &bob.user_id).await.0, std::slice::from_ref(&bob.device_id));
     let room = public_room(&alice, "12").await;
     join_via(&bob, &room, &a).await;
-    assert_eq!(devices_of(&alice, &bob.user_id).await.0, [bob.device_id.clone()]);
-    assert_eq!(devices_of(&bob, &alice.user_id).await.0, [alice.device_id.clone()]);
+    assert_eq!(devices_of(&alice, &bob.user_id).await.0, std::slice::from_ref(&bob.device_id));
+    assert_eq!(devices_of(&bob, &alice.user_id).await.0, std::slice::from_ref(&alice.device_id));
     let since = now(&bob).await;
     let phone = a.login("alice").await;
     upload(&phone, 3).await;
