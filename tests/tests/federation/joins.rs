@@ -101,6 +101,25 @@ async fn whoever_joins_is_told_the_state_of_the_room() {
     }
 }
 
+/// The join follows the invite at once, so nothing is missing between them: what came with the invite is
+/// not the state of the room.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_an_invite_is_told_who_is_in_the_room() {
+    let ((_a, alice), (_b, bob)) = two().await;
+    let body = json!({ "preset": "private_chat", "invite": [bob.user_id] });
+    let room = alice.create_room(body).await;
+    let invited = bob.sync(None).await;
+    assert!(invited["rooms"]["invite"][&room].is_object());
+    bob.post(&format!("/_matrix/client/v3/join/{room}"), json!({})).await.ok();
+    for since in [invited["next_batch"].as_str(), None] {
+        let synced = bob.sync(since).await;
+        let told = &synced["rooms"]["join"][&room];
+        let state = told["state"]["events"].as_array().unwrap();
+        let has_alice = |e: &Value| e["state_key"] == alice.user_id.as_str();
+        assert!(state.iter().any(has_alice), "since {since:?}: {told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_of_another_server_leads_into_its_room() {
     let ((a, alice), (_b, bob)) = two().await;

@@ -289,7 +289,7 @@ impl Staging<'_> {
         })
     }
 
-    fn keep_record(
+    pub(super) fn keep_record(
         &mut self,
         number: EventNumber,
         pdu: &Arc<Pdu>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pli_federation::event_format::Pdu;
 use pli_schema::{
     StateRoot,
-    records::rooms::{RoomByIdKey, RoomHeadKey, RoomKey},
+    records::rooms::{EventByIdKey, RoomByIdKey, RoomHeadKey, RoomKey},
 };
 use pli_store::{Tx, state_tree::StateChange};
 use ruma::{OwnedRoomId, RoomVersionId};
@@ -130,6 +130,7 @@ impl<'a> Staging<'a> {
     ) -> Result<()> {
         self.head.extremities.clear();
         self.set_current_state(state).await?;
+        self.complete_invite(state, join).await?;
         match self.accept(join, Some(state)).await? {
             Ok(Verdict::Accepted | Verdict::Known) => Ok(()),
             Ok(Verdict::SoftFailed(reason) | Verdict::Rejected(reason)) => {
@@ -137,5 +138,22 @@ impl<'a> Staging<'a> {
             }
             Err(_) => Err(Error::forbidden("What authorizes the join is missing")),
         }
+    }
+
+    /// The invite that the join follows came without the room, so there was no state before it. Now there
+    /// is one: whoever is told the invite as the first event of a timeline is told who is in the room.
+    async fn complete_invite(&mut self, state: StateRoot, join: &Pdu) -> Result<()> {
+        let user_id = join.state_key.as_deref().unwrap_or_default();
+        let Some(key) = self.key_number("m.room.member", user_id).await? else { return Ok(()) };
+        let member = self.rooms().tree.within(self.tx).get(state, key).await?;
+        let Some(number) = member else { return Ok(()) };
+        let event = self.event(number).await?;
+        let pointer = EventByIdKey { event_id: event.record.event_id.clone() };
+        if event.record.state_before != StateRoot::EMPTY || self.tx.get(&pointer).await?.is_none() {
+            return Ok(());
+        }
+        let mut record = event.record.clone();
+        record.state_before = state;
+        self.keep_record(number, &event.pdu()?, record)
     }
 }
