@@ -16,7 +16,9 @@ pub struct LogControl(reload::Handle<EnvFilter, Registry>);
 pub struct FilterError(String);
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, FilterError> {
-    EnvFilter::try_new(&settings.filter).map_err(|error| FilterError(error.to_string()))
+    // The rules tell of every event that they allow.
+    let quieter = format!("ruma_state_res=warn,{}", settings.filter);
+    EnvFilter::try_new(quieter).map_err(|error| FilterError(error.to_string()))
 }
 
 /// Keeps the lines of the store's engine out of the log, whatever the filter says.
