@@ -50,7 +50,7 @@ for _ in $(seq 600); do
         exit 0
     fi
     kill -0 "$pid" 2>/dev/null || break
-    read -rt 0.1 <> <(:) || true
+    sleep 0.1
 done
 tail -20 "$dir/stdout.log" >&2
 exit 1
