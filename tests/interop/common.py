@@ -137,6 +137,8 @@ class Synapse:
     def __init__(self, directory, port=None):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # As with Pli, data of an earlier run is of a server with another port.
+        shutil.rmtree(directory, ignore_errors=True)
         out = subprocess.run(
             ["bash", str(HERE / "synapse.sh"), str(directory), str(self.port)],
             check=True, capture_output=True, text=True,
